@@ -1,0 +1,1 @@
+//! isolith-services
