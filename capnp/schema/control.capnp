@@ -1,0 +1,174 @@
+@0x9d57c1b83e0fa246;
+# What the command line tool asks a running process, over its Unix socket.
+
+interface Control {
+  deploy @0 (bundles :List(Data)) -> (result :DeployResult);
+  # Loads the bundle files (each one an `Envelope` message, at most 500 MiB together), solves
+  # the wiring with everything deployed so far, and makes it the one for new requests. All or
+  # nothing; what runs is not touched by a refusal.
+
+  status @1 () -> (status :Status);
+
+  call @2 (service :Text, version :Text, method :Text, argument :Text) -> (reply :CallReply);
+  # Calls one method with an argument in JSON.
+  #
+  # version: empty for the one that new requests are routed to.
+  # method: "EXPORT.method", or "method" where only one export has it.
+  # argument: a JSON object that fits the method's params; empty stands for {}.
+}
+
+struct CallReply {
+  union {
+    ok :group {
+      json @0 :Text;
+      # The results as JSON. 64-bit integers are strings, Data is base64.
+
+      bundle @1 :Text;
+      # Who answered: "auth@2.0.0".
+
+      setDigest @2 :Data;
+      # The version set that the call was pinned to, 32 bytes.
+    }
+    error @3 :import "error.capnp".CallError;
+  }
+}
+
+struct DeployResult {
+  union {
+    accepted :group {
+      epoch @0 :UInt64;
+      # The routing table's epoch from which new requests use the set.
+
+      setDigest @1 :Data;
+      # The new version set, 32 bytes.
+
+      wiring @2 :List(Text);
+      # One line per bundle and edge, for people.
+    }
+    refused :group {
+      reason @3 :Text;
+      # Several lines, for people: what does not fit, and what to do.
+    }
+  }
+}
+
+struct Status {
+  epoch @0 :UInt64;
+  # Rises by one with each change of the routing table.
+
+  app @1 :Text;
+  # The application's name.
+
+  entry @2 :Text;
+  # The service that handles HTTP.
+
+  pid @3 :UInt32;
+
+  uptimeMs @4 :UInt64;
+  # Milliseconds since the process began to serve.
+
+  shards @5 :UInt16;
+  # Threads that run isolates.
+
+  listen @6 :Text;
+  # Where HTTP is served: "127.0.0.1:8080".
+
+  sets @7 :List(SetStatus);
+  # Those in force first, by weight; then those that drain.
+
+  bundles @8 :List(BundleStatus);
+  # By service, then version.
+
+  requests @9 :UInt64;
+  # HTTP requests admitted since the start.
+
+  requestsInFlight @10 :UInt32;
+
+  version @11 :Text;
+  # Of the runtime.
+}
+
+struct SetStatus {
+  digest @0 :Data;
+  # 32 bytes.
+
+  weight @1 :UInt32;
+  # Share of new requests, in ten-thousandths; 0 if the set drains.
+
+  state @2 :State;
+
+  pins @3 :UInt64;
+  # Requests and background work that hold the set now.
+
+  bundles @4 :List(Text);
+  # "service@version", by name.
+
+  edges @5 :List(Edge);
+
+  enum State {
+    serving @0;
+    # New requests are admitted to it.
+
+    draining @1;
+    # No new requests; some hold it still.
+  }
+}
+
+struct Edge {
+  caller @0 :Text;
+  # "frontend@3.2.0"
+
+  import @1 :Text;
+  # The caller's name for the binding: "AUTH".
+
+  callee @2 :Text;
+  # "auth@2.0.0"
+
+  range @3 :Text;
+  # What the caller asks for: "^2.0".
+
+  export @4 :Text;
+  # The callee's name for it.
+}
+
+struct BundleStatus {
+  service @0 :Text;
+  version @1 :Text;
+
+  digest @2 :Data;
+  # 32 bytes.
+
+  state @3 :State;
+
+  heapBytes @4 :UInt64;
+  # JavaScript heap in use, all shards together, as of the last garbage collection or sample.
+
+  externalBytes @5 :UInt64;
+  # Array buffers and message memory, all shards together.
+
+  isolates @6 :UInt32;
+  # How many shards hold one now.
+
+  requests @7 :UInt64;
+  # Calls and HTTP requests handled since the bundle was loaded.
+
+  errors @8 :UInt64;
+  # Those of them that ended in an error.
+
+  leases @9 :UInt64;
+  # What keeps the bundle loaded now.
+
+  enum State {
+    loaded @0;
+    # Deployed; no isolate yet.
+
+    running @1;
+    # At least one shard holds an isolate.
+
+    draining @2;
+    # No set in force names it; leases keep it loaded.
+
+    failed @3;
+    # Its isolate could not be made or was ended; the next call tries again.
+  }
+}
