@@ -1,0 +1,31 @@
+# The commands people use. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint bench prepare
+
+CARGO ?= cargo
+BIN := $(or $(CARGO_TARGET_DIR),target)/release
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST))
+
+build: prepare ## build the isolith binary (the first time: a few minutes)
+	$(CARGO) build --release --locked -p isolith-runtime --bin isolith
+
+demo: build ## build the example shop, serve it, and deploy a new version while requests are open
+	@scripts/demo $(BIN)/isolith
+
+test: lint build ## check format and lints, then run every test
+	$(CARGO) test --release --locked --workspace
+
+lint: prepare ## check format and lints
+	@scripts/check-tools --lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+bench: prepare ## measure the call path; the numbers also go to target/bench.json
+	$(CARGO) run --release --locked -p isolith-runtime --bin isolith-bench
+
+# What has to be there before cargo runs.
+prepare:
+	@scripts/check-tools
+	@scripts/v8
