@@ -1,1 +1,13 @@
-//! isolith-services
+//! The bundle: how a service's folder becomes one file, and how that file is read.
+//!
+//! [`build`](build::build) reads a manifest ([`manifest`]), installs the npm packages that the
+//! lock file names if they are not there ([`install`]), compiles the schemas, bundles the code,
+//! holds what was inlined against the lock file, and writes one [`bundle`]. [`store`] keeps
+//! bundles by digest, [`inspect`] prints them. No V8, no Node, no capnp compiler, no clock.
+
+mod bundler;
+pub mod manifest;
+mod package;
+mod problem;
+
+pub use problem::{Problem, Problems};

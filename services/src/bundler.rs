@@ -1,0 +1,217 @@
+//! From a main module to one ES module with everything in it.
+//!
+//! The work is rolldown's, in this process: it resolves npm packages as Node and the other
+//! bundlers do (export maps, CommonJS, JSON), erases TypeScript's types, shakes the tree, inlines
+//! dynamic imports and keeps exact source maps. Its parts alone (oxc's resolver and transformer)
+//! would have left the linking of modules, with CommonJS interop and name clashes, to us.
+//!
+//! Packages are resolved with the conditions `isolith`, `worker`, `browser`, `module` and
+//! `production`, next to `import` or `require` and `default`: an isolate offers the web's APIs and
+//! neither Node's nor a DOM. `workerd` is not among them, as packages use it for that platform's
+//! own modules. `process.env.NODE_ENV` is `"production"`.
+//!
+//! The result depends on the files in the service's folder alone: a tsconfig.json is honoured
+//! there but not above, and what lies outside of the folder cannot be imported.
+
+mod audit;
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rolldown::{
+    BundlerBuilder, BundlerOptions, CodeSplittingMode, CommentsOptions, InputItem, OutputFormat,
+    Platform, ResolveOptions, SourceMapType, TsConfig,
+};
+use rolldown_common::{ModuleInfo, NormalModule, Output, OutputChunk};
+use rolldown_error::{BuildDiagnostic, DiagnosticOptions, EventKind};
+use rolldown_plugin::{HookNoopReturn, HookUsage, Plugin, PluginContext};
+
+use crate::problem::{Problem, Problems, relative};
+
+/// What the bundler makes of a service.
+#[derive(Debug)]
+pub(crate) struct Bundled {
+    /// One ES module that imports nothing.
+    pub(crate) source: String,
+    /// Its source map, as JSON, with the sources in it.
+    pub(crate) source_map: String,
+    /// The names that it exports.
+    pub(crate) exports: Vec<String>,
+    /// Files whose code is part of it, absolute.
+    pub(crate) files: Vec<PathBuf>,
+    /// What a person should know, but need not change.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A module that the bundler has read.
+#[derive(Debug)]
+struct ReadModule {
+    id: String,
+    source: String,
+    /// Absolute paths of files, or whatever stands for what could not be resolved.
+    imports: Vec<String>,
+}
+
+/// Writes down each module that rolldown reads.
+#[derive(Debug, Default)]
+struct Recorder(Mutex<Vec<ReadModule>>);
+
+/// Stack of a bundler thread. Parsers recurse, and machine-written modules nest deeply.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bundles the service in `dir`, an absolute path without symbolic links.
+///
+/// Takes as many cores as there are; blocks until done.
+///
+/// # Errors
+/// Every mistake found in the sources and what they import.
+pub(crate) fn bundle(dir: &Path, main: &str) -> Result<Bundled, Problems> {
+    // A thread of its own, so that callers inside an async runtime can build too, and a panic in
+    // the bundler becomes an error.
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .thread_stack_size(STACK_BYTES)
+                .build()
+                .map_err(|error| internal(&format!("no threads: {error}")))?;
+            runtime.block_on(run(dir, main))
+        });
+        thread.join().unwrap_or_else(|_| Err(internal("the bundler panicked")))
+    })
+}
+
+async fn run(dir: &Path, main: &str) -> Result<Bundled, Problems> {
+    let recorder = Arc::new(Recorder::default());
+    let mut bundler = BundlerBuilder::default()
+        .with_options(options(dir, main))
+        .with_plugins(vec![Arc::clone(&recorder) as _])
+        .build()
+        .map_err(|errors| problems(dir, &errors))?;
+    let output = bundler.generate().await;
+    let read = std::mem::take(&mut *recorder.0.lock().unwrap_or_else(PoisonError::into_inner));
+    let output = output.map_err(|errors| problems(dir, &errors))?;
+
+    let mut chunks = output.assets.iter().filter_map(|asset| match asset {
+        Output::Chunk(chunk) => Some(chunk),
+        Output::Asset(_) => None,
+    });
+    let (Some(chunk), None) = (chunks.next(), chunks.next()) else {
+        return Err(internal("the bundler made not one module, but none or several"));
+    };
+    let files = files_of(chunk);
+    let (unresolved, other): (Vec<_>, Vec<_>) = output
+        .warnings
+        .iter()
+        .partition(|warning| matches!(warning.kind(), EventKind::UnresolvedImport));
+    let mut warnings = audit::audit(dir, &read, &files, &chunk.imports, &unresolved)?;
+    warnings.extend(other.into_iter().map(|warning| problem(dir, warning).to_string()));
+    warnings.sort();
+    Ok(Bundled {
+        source: chunk.code.clone(),
+        source_map: chunk.map.as_ref().map(|map| map.to_json_string()).unwrap_or_default(),
+        exports: chunk.exports.iter().map(|name| name.to_string()).collect(),
+        files,
+        warnings,
+    })
+}
+
+fn options(dir: &Path, main: &str) -> BundlerOptions {
+    let tsconfig = dir.join("tsconfig.json");
+    let conditions = ["isolith", "worker", "browser", "module", "production"];
+    BundlerOptions {
+        input: Some(vec![InputItem { name: Some("main".into()), import: format!("./{main}") }]),
+        cwd: Some(dir.to_owned()),
+        dir: Some(dir.to_string_lossy().into_owned()),
+        platform: Some(Platform::Browser),
+        format: Some(OutputFormat::Esm),
+        entry_filenames: Some("[name].js".to_owned().into()),
+        sourcemap: Some(SourceMapType::Hidden),
+        code_splitting: Some(CodeSplittingMode::Bool(false)),
+        resolve: Some(ResolveOptions {
+            condition_names: Some(conditions.map(str::to_owned).to_vec()),
+            ..Default::default()
+        }),
+        tsconfig: Some(match tsconfig.is_file() {
+            true => TsConfig::Manual(tsconfig),
+            false => TsConfig::Auto(false),
+        }),
+        define: Some(
+            [("process.env.NODE_ENV".to_owned(), "\"production\"".to_owned())]
+                .into_iter()
+                .collect(),
+        ),
+        // Functions and classes keep their `name` where a clash forces another identifier on them.
+        keep_names: Some(true),
+        comments: Some(CommentsOptions { legal: true, annotation: false, jsdoc: false }),
+        ..Default::default()
+    }
+}
+
+/// The real files among a chunk's modules that left code in it.
+fn files_of(chunk: &OutputChunk) -> Vec<PathBuf> {
+    let modules = chunk.modules.keys.iter().zip(&chunk.modules.values);
+    modules
+        .filter(|(_, module)| module.rendered_length() > 0)
+        .map(|(id, _)| PathBuf::from(id.as_str()))
+        .filter(|path| path.is_absolute())
+        .collect()
+}
+
+fn problems(dir: &Path, errors: &[BuildDiagnostic]) -> Problems {
+    match Problems::check(errors.iter().map(|error| problem(dir, error)).collect()) {
+        Err(problems) => problems,
+        Ok(()) => internal("the bundler failed without saying why"),
+    }
+}
+
+/// A rolldown diagnostic in our words.
+fn problem(dir: &Path, diagnostic: &BuildDiagnostic) -> Problem {
+    let options = DiagnosticOptions { cwd: dir.to_owned() };
+    let place = diagnostic.to_diagnostic_with(&options).get_primary_location();
+    let message = diagnostic.to_message_with(&options);
+    let file = match &place {
+        Some((file, ..)) => file.clone(),
+        None => diagnostic.id().unwrap_or_else(|| ".".to_owned()),
+    };
+    Problem {
+        file: relative(dir, Path::new(&file)),
+        place: place.map(|(_, line, column, _)| (line, column + 1)),
+        message,
+        hint: String::new(),
+    }
+}
+
+fn internal(message: &str) -> Problems {
+    let hint = "this is a fault of the build, not of the service: please report it";
+    Problem::new(".", message, hint).into()
+}
+
+impl Plugin for Recorder {
+    fn name(&self) -> Cow<'static, str> {
+        "isolith".into()
+    }
+
+    async fn module_parsed(
+        &self,
+        _: &PluginContext,
+        info: Arc<ModuleInfo>,
+        _: &NormalModule,
+    ) -> HookNoopReturn {
+        let imports = info.imported_ids.iter().chain(&info.dynamically_imported_ids);
+        let module = ReadModule {
+            id: info.id.to_string(),
+            source: info.code.as_ref().map(ToString::to_string).unwrap_or_default(),
+            imports: imports.map(ToString::to_string).collect(),
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(module);
+        Ok(())
+    }
+
+    fn register_hook_usage(&self) -> HookUsage {
+        HookUsage::ModuleParsed
+    }
+}
+
+#[cfg(test)]
+mod tests;
