@@ -184,3 +184,87 @@ impl fmt::Debug for RoutingTable {
         f.write_str(")")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::set;
+
+    fn sets() -> (Arc<VersionSet>, Arc<VersionSet>) {
+        (
+            Arc::new(set("a *", "a@1.0.0")),
+            Arc::new(set("a *", "a@2.0.0")),
+        )
+    }
+
+    fn split(new_parts: u16) -> RoutingTable {
+        let (old, new) = sets();
+        let weight = |parts| Weight::new(parts).unwrap();
+        RoutingTable::new(
+            7,
+            vec![(old, weight(10_000 - new_parts)), (new, weight(new_parts))],
+        )
+        .unwrap()
+    }
+
+    /// Draws spread evenly over all of u64, both ends included.
+    fn draws() -> impl Iterator<Item = u64> {
+        (0..=20_000).map(|step| (u128::from(u64::MAX) * step / 20_000) as u64)
+    }
+
+    #[test]
+    fn shares_follow_weights() {
+        for (parts, low, high) in [
+            (0, 0, 0),
+            (1, 1, 3),
+            (2_500, 4_998, 5_002),
+            (10_000, 20_001, 20_001),
+        ] {
+            let table = split(parts);
+            let new = draws()
+                .filter(|draw| table.admit(*draw).set_index == 1)
+                .count();
+            assert!(
+                (low..=high).contains(&new),
+                "{parts} parts got {new} of 20 001 draws"
+            );
+        }
+    }
+
+    #[test]
+    fn an_admission_is_of_one_table() {
+        let (old, new) = sets();
+        let first = RoutingTable::single(41, Arc::clone(&old));
+        let second = first.next(vec![(Arc::clone(&new), Weight::WHOLE)]).unwrap();
+        for draw in draws() {
+            let (before, after) = (first.admit(draw), second.admit(draw));
+            assert!(before.epoch == 41 && Arc::ptr_eq(before.set, &old));
+            assert!(after.epoch == 42 && Arc::ptr_eq(after.set, &new));
+        }
+    }
+
+    #[test]
+    fn raising_a_weight_moves_no_draw_back() {
+        for draw in draws() {
+            let places = [0, 1, 100, 5_000, 10_000].map(|parts| split(parts).admit(draw).set_index);
+            assert!(places.is_sorted(), "{draw}: {places:?}");
+        }
+    }
+
+    #[test]
+    fn weights_make_a_whole() {
+        let (old, new) = sets();
+        let half = Weight::new(5_000).unwrap();
+        let sum = |sets| RoutingTable::new(1, sets).unwrap_err();
+        assert_eq!(sum(vec![]), RoutingError::WeightsNotWhole { sum: 0 });
+        assert_eq!(
+            sum(vec![(old, Weight::WHOLE), (new, half)]).to_string(),
+            "the weights of the routing table sum to 15000 parts of 10000: make them sum to exactly \
+             that"
+        );
+        assert_eq!(
+            Weight::new(10_001).unwrap_err().to_string(),
+            "the weight 10001 is more than the whole: give at most 10000 parts"
+        );
+    }
+}

@@ -135,3 +135,45 @@ impl fmt::Debug for VersionSet {
         write!(f, "VersionSet({})", self.digest.short())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{entries, world};
+    use crate::{World, solve};
+
+    #[test]
+    fn the_digest_is_that_of_the_text_whatever_the_order() {
+        let text = "admin@1.0.0 -> auth *\nauth@1.4.0\nfrontend@3.2.0 -> auth *; admin *";
+        let all = |_: crate::Candidate<'_>| Ok(());
+        let one = solve(&world(text), &entries("admin *; frontend *"), &all).unwrap();
+        let backwards = World::new(world(text).bundles().iter().rev().cloned()).unwrap();
+        let two = solve(&backwards, &entries("frontend *; admin *"), &all).unwrap();
+        assert_eq!(one.digest(), two.digest());
+        assert_eq!(one.digest(), Digest::of(one.to_string().as_bytes()));
+
+        let digests: Vec<_> = one
+            .bundles()
+            .iter()
+            .map(|bundle| bundle.id.digest)
+            .collect();
+        let expected = format!(
+            "isolith version set 1\n\
+             bundle admin@1.0.0 {}\n\
+             bundle auth@1.4.0 {}\n\
+             bundle frontend@3.2.0 {}\n\
+             edge admin@1.0.0 \"AUTH\" -> auth@1.4.0 \"AUTH\"\n\
+             edge frontend@3.2.0 \"ADMIN\" -> admin@1.0.0 \"ADMIN\"\n\
+             edge frontend@3.2.0 \"AUTH\" -> auth@1.4.0 \"AUTH\"\n\
+             entry admin -> admin@1.0.0\n\
+             entry frontend -> frontend@3.2.0\n",
+            digests[0], digests[1], digests[2]
+        );
+        assert_eq!(one.to_string(), expected);
+
+        let fewer = solve(&world(text), &entries("frontend *"), &all).unwrap();
+        assert_ne!(one.digest(), fewer.digest());
+        assert_eq!(fewer.find(digests[1]), Some(1));
+        assert_eq!(fewer.entry("admin"), None);
+    }
+}

@@ -139,13 +139,18 @@ impl World {
 
     /// The versions of one service, oldest first; empty if there is none. Cost: a binary search.
     pub fn versions_of(&self, service: &ServiceName) -> &[Arc<BundleFacts>] {
+        &self.bundles[self.numbers_of(service)]
+    }
+
+    /// The places of the service's versions in [`bundles`](Self::bundles).
+    pub(crate) fn numbers_of(&self, service: &ServiceName) -> std::ops::Range<usize> {
         let start = self
             .bundles
             .partition_point(|bundle| bundle.id.service < *service);
         let end = self
             .bundles
             .partition_point(|bundle| bundle.id.service <= *service);
-        &self.bundles[start..end]
+        start..end
     }
 }
 
@@ -168,5 +173,32 @@ fn unique<'a>(
             name: Arc::clone(name),
         }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::bundles;
+
+    #[test]
+    fn one_version_is_one_build() {
+        let twice = bundles("auth@1.0.0\nauth@1.0.0");
+        assert_eq!(World::new(twice).unwrap().bundles().len(), 1);
+        let error = World::new(bundles("auth@1.0.0\nauth@1.0.0 -> cart *")).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("auth@1.0.0 exists as two different bundles, "),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn names_of_bindings_are_unique() {
+        let error = World::new(bundles("auth@1.0.0 -> A=cart *; A=user *")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "auth@1.0.0 has two imports named A: rename one of them in its isolith.toml"
+        );
     }
 }
