@@ -22,8 +22,6 @@ struct Change {
 
     set @1 :Line;
     # Exactly so many of a product; 0 removes it.
-
-    clear @2 :Void;
   }
 }
 
@@ -68,6 +66,5 @@ struct Refusal {
     unknownProduct @1;
     tooManyOfOne @2;
     tooManyLines @3;
-    malformed @4;
   }
 }
