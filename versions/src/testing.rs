@@ -36,8 +36,8 @@ pub(crate) fn set(wanted: &str, text: &str) -> VersionSet {
 }
 
 fn bundle(line: &str) -> Arc<BundleFacts> {
-    let (id, imports) = line.split_once(" -> ").unwrap_or((line, ""));
-    let (service, version) = id.split_once('@').unwrap();
+    let (id, imports) = line.split_once("->").unwrap_or((line, ""));
+    let (service, version) = id.trim().split_once('@').unwrap();
     let import = |text: &str| {
         let (provider, range) = text.trim().split_once(' ').unwrap();
         let (name, provider) = match provider.split_once('=') {

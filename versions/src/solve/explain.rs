@@ -13,6 +13,7 @@ use semver::{Prerelease, Version};
 
 use super::needs::{Caller, Line, Need, Needs};
 use super::search::{Package, Proof};
+use crate::BundleId;
 
 /// The most versions that one line of the explanation lists.
 const MAX_VERSIONS_LISTED: usize = 6;
@@ -105,7 +106,7 @@ fn tell_need(text: &mut String, needs: &Needs<'_>, need: &Need) {
     } else if !need.rejected.is_empty() {
         text.push_str("no version in range is usable");
         Some(format!(
-            "deploy a version of {service} that is, or build {} against the schema of one of these",
+            "deploy a version of {service} that fits, or rebuild {} against the schema of one of these",
             name(needs, need.caller)
         ))
     } else if let Some(version) = pre_release(needs, need) {
@@ -120,7 +121,7 @@ fn tell_need(text: &mut String, needs: &Needs<'_>, need: &Need) {
             exists()
         );
         Some(format!(
-            "let the ranges overlap, or deploy a version of {service} that is in each"
+            "deploy a version of {service} that is in each, or let the ranges overlap"
         ))
     } else {
         let _ = write!(text, "there is only {}", exists());
@@ -137,20 +138,25 @@ fn tell_need(text: &mut String, needs: &Needs<'_>, need: &Need) {
 }
 
 fn tell_clash(text: &mut String, needs: &Needs<'_>, line: usize, callers: &[Caller]) {
-    let first = &needs.bundle(line).id;
-    let both = if callers.len() == 2 { "both " } else { "" };
-    let callers = callers.iter().map(|caller| name(needs, *caller));
+    let BundleId {
+        service, version, ..
+    } = &needs.bundle(line).id;
+    let line = Line::of(version);
+    let names = list(callers.iter().map(|caller| name(needs, *caller)), "and");
+    let (clash, them) = match callers.len() {
+        1 => (format!("{names}, which is one, needs another"), "it"),
+        2 => (format!("none suits both {names}"), "both"),
+        _ => (format!("none suits all of {names}"), "them all"),
+    };
     let _ = write!(
         text,
-        "\n- a set holds one version of {service} {}, and none suits {both}{}\n    hint: let the \
-         ranges overlap, or deploy a version of {service} that is in each",
-        Line::of(&first.version),
-        list(callers, "and"),
-        service = first.service,
+        "\n- a set holds one version of {service} {line}, and {clash}\n    hint: deploy a version of \
+         {service} that suits {them}, or widen a range"
     );
 }
 
-/// Callers that cannot share a line that the proof has them share: pairs, or else all of them.
+/// Callers that cannot share a line that the proof has them share: pairs, or one that is of that
+/// line itself, or else all of them.
 fn clashes(needs: &Needs<'_>, facts: &Facts) -> Vec<(usize, Vec<Caller>)> {
     let mut clashes = Vec::new();
     let lines: BTreeSet<_> = facts.served_by.iter().map(|(line, _)| *line).collect();
@@ -163,6 +169,12 @@ fn clashes(needs: &Needs<'_>, facts: &Facts) -> Vec<(usize, Vec<Caller>)> {
             .collect();
         let before = clashes.len();
         for (index, (one, ones)) in sharers.iter().enumerate() {
+            if let Caller::Bundle(own) = one.caller
+                && needs.line_of(own) == line
+                && !ones.contains(&own)
+            {
+                clashes.push((line, vec![one.caller]));
+            }
             for (other, others) in &sharers[index + 1..] {
                 if ones.is_disjoint(others) && !alternatives(needs, one.caller, other.caller) {
                     clashes.push((line, vec![one.caller, other.caller]));
