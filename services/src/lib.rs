@@ -5,9 +5,13 @@
 //! holds what was inlined against the lock file, and writes one [`bundle`]. [`store`] keeps
 //! bundles by digest, [`inspect`] prints them. No V8, no Node, no capnp compiler, no clock.
 
+pub mod bundle;
 mod bundler;
+pub mod install;
+pub mod lock;
 pub mod manifest;
 mod package;
 mod problem;
+pub mod store;
 
 pub use problem::{Problem, Problems};

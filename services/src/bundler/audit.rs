@@ -179,10 +179,12 @@ fn located(dir: &Path, file: &Path, source: &str, (message, hint, needle): Mista
 fn import_offset(source: &str, needle: &str) -> Option<usize> {
     source.match_indices(needle).find_map(|(at, _)| {
         let line_start = source[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let line = source[line_start..at].trim_start();
         let quote = line_start + source[line_start..at].rfind(['"', '\'', '`'])?;
         let before = source[..quote].trim_end_matches([' ', '(', '\n']);
         let imported = ["from", "import", "require"].iter().any(|word| before.ends_with(word));
         let statement = before.rfind("import").map_or("", |start| &before[start..]);
-        (imported && !statement.starts_with("import type ")).then_some(quote)
+        let other = line.starts_with("//") || statement.starts_with("import type ");
+        (imported && !other).then_some(quote)
     })
 }
