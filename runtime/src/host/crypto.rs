@@ -1,0 +1,5 @@
+//! placeholder
+use super::convert::Op;
+pub(super) fn ops() -> Vec<Op> {
+    vec![]
+}

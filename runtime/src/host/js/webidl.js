@@ -1,0 +1,147 @@
+// What the classes share: argument conversion as Web IDL has it, and how a global is defined.
+(function (host, p, internals) {
+  "use strict";
+  const { ArrayBufferIsView, ArrayBufferPrototypeGetByteLength, DataViewPrototypeGetBuffer,
+    DataViewPrototypeGetByteLength, DataViewPrototypeGetByteOffset, ObjectDefineProperty,
+    ObjectGetOwnPropertyDescriptor, Promise, PromisePrototypeThen, ReflectApply, ReflectOwnKeys,
+    RegExpPrototypeExec, StringPrototypeCharCodeAt, StringPrototypeToWellFormed,
+    SymbolAsyncIterator, SymbolIterator, SymbolToStringTag, TypeError,
+    TypedArrayPrototypeGetBuffer, TypedArrayPrototypeGetByteLength,
+    TypedArrayPrototypeGetByteOffset, TypedArrayPrototypeGetSymbolToStringTag, Uint8Array,
+    ArrayPrototypePush } = p;
+
+  internals.allocate = (length) => new Uint8Array(length);
+  internals.noop = () => {};
+
+  internals.toUSVString = (value) => StringPrototypeToWellFormed(`${value}`);
+
+  // Header values: one byte per character.
+  internals.toByteString = (value, what) => {
+    const text = `${value}`;
+    for (let i = 0; i < text.length; i++) {
+      if (StringPrototypeCharCodeAt(text, i) > 255) {
+        throw new TypeError(`${what} has the character "${text[i]}" above U+00FF; ` +
+          "encode it first, for example with encodeURIComponent");
+      }
+    }
+    return text;
+  };
+
+  internals.need = (args, count, what) => {
+    if (args.length < count) {
+      throw new TypeError(`${what} needs ${count} argument${count > 1 ? "s" : ""}, got ${args.length}`);
+    }
+  };
+
+  // A dictionary argument: undefined and null are empty, other primitives are mistakes.
+  const empty = { __proto__: null };
+  internals.dictionary = (value, what) => {
+    if (value === undefined || value === null) return empty;
+    if (typeof value !== "object" && typeof value !== "function") {
+      throw new TypeError(`${what} must be an object, got ${typeof value}`);
+    }
+    return value;
+  };
+
+  internals.isObject = (value) =>
+    (typeof value === "object" && value !== null) || typeof value === "function";
+
+  internals.isArrayBuffer = (value) => {
+    try {
+      ArrayBufferPrototypeGetByteLength(value);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
+  // A Uint8Array over the memory of any BufferSource; undefined for other values.
+  internals.viewBytes = (value) => {
+    if (ArrayBufferIsView(value)) {
+      if (TypedArrayPrototypeGetSymbolToStringTag(value) === undefined) {
+        return new Uint8Array(DataViewPrototypeGetBuffer(value),
+          DataViewPrototypeGetByteOffset(value), DataViewPrototypeGetByteLength(value));
+      }
+      return new Uint8Array(TypedArrayPrototypeGetBuffer(value),
+        TypedArrayPrototypeGetByteOffset(value), TypedArrayPrototypeGetByteLength(value));
+    }
+    return internals.isArrayBuffer(value) ? new Uint8Array(value) : undefined;
+  };
+
+  internals.deferred = () => {
+    const out = { __proto__: null, promise: undefined, resolve: undefined, reject: undefined };
+    out.promise = new Promise((resolve, reject) => {
+      out.resolve = resolve;
+      out.reject = reject;
+    });
+    return out;
+  };
+  internals.markHandled = (promise) => {
+    PromisePrototypeThen(promise, undefined, internals.noop);
+  };
+
+  // Reads an iterable of two-element iterables into a flat list.
+  internals.pairs = (iterable, what) => {
+    const flat = [];
+    const outer = iterable[SymbolIterator]();
+    for (let step = outer.next(); !step.done; step = outer.next()) {
+      const pair = step.value;
+      const method = internals.isObject(pair) ? pair[SymbolIterator] : undefined;
+      if (typeof method !== "function") {
+        throw new TypeError(`${what} must hold [name, value] pairs`);
+      }
+      const inner = ReflectApply(method, pair, []);
+      const name = inner.next();
+      const value = name.done ? name : inner.next();
+      if (name.done || value.done || !inner.next().done) {
+        throw new TypeError(`${what} must hold pairs of exactly two: [name, value]`);
+      }
+      ArrayPrototypePush(flat, name.value, value.value);
+    }
+    return flat;
+  };
+
+  const tag = (cls, name) => {
+    ObjectDefineProperty(cls.prototype, SymbolToStringTag,
+      { __proto__: null, value: name, configurable: true });
+    for (const target of [cls, cls.prototype]) {
+      for (const key of ReflectOwnKeys(target)) {
+        if (typeof key === "symbol" || key === "constructor" || key === "prototype" ||
+            key === "name" || key === "length") continue;
+        const property = ObjectGetOwnPropertyDescriptor(target, key);
+        if (typeof property.value === "function" || property.get) {
+          property.enumerable = true;
+          ObjectDefineProperty(target, key, property);
+        }
+      }
+    }
+  };
+
+  // Makes `value` a global as Web IDL wants it: writable, configurable, not enumerable.
+  internals.global = (name, value) => {
+    ObjectDefineProperty(globalThis, name,
+      { __proto__: null, value, writable: true, configurable: true, enumerable: false });
+  };
+  internals.defineClass = (cls) => {
+    tag(cls, cls.name);
+    internals.global(cls.name, cls);
+  };
+  internals.alias = (cls, symbol, key) => {
+    ObjectDefineProperty(cls.prototype, symbol,
+      { __proto__: null, value: cls.prototype[key], writable: true, configurable: true });
+  };
+  internals.constants = (cls, values) => {
+    for (const target of [cls, cls.prototype]) {
+      for (const key in values) {
+        ObjectDefineProperty(target, key, { __proto__: null, value: values[key], enumerable: true });
+      }
+    }
+  };
+  // Constructors that only the host may call pass this.
+  internals.secret = { __proto__: null };
+  internals.illegal = (key) => {
+    if (key !== internals.secret) throw new TypeError("Illegal constructor");
+  };
+  internals.matches = (pattern, text) => RegExpPrototypeExec(pattern, text) !== null;
+  internals.SymbolAsyncIterator = SymbolAsyncIterator;
+})

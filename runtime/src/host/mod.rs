@@ -1,0 +1,243 @@
+//! The host APIs: the web-standard globals that a service's code finds in its isolate.
+//!
+//! The classes are JavaScript (`js/`), evaluated once into the startup snapshot; what they need
+//! from outside the engine (parsing URLs, hashing, the clock, the log) is a native function of
+//! the `host` object that only those files can see. `deno_web` and its relatives would bring
+//! more, but they are written against deno_core's own runtime, and here isolates, dispatch and
+//! the event loop are ours.
+//!
+//! Three rules hold throughout:
+//! - **The files capture what they use.** They read built-ins from `primordials`, made before any
+//!   service code runs, so a service that patches `Array.prototype.map` breaks itself at most.
+//! - **Nothing native survives in the heap.** State is in [`HostState`], in an isolate slot;
+//!   JavaScript holds numbers, strings and buffers only. That is what makes the snapshot possible.
+//! - **Buffers are allocated by JavaScript**, so that a refused allocation is a `RangeError` of
+//!   the service and not a fatal error of the process.
+
+mod clone;
+mod console;
+mod convert;
+mod crypto;
+mod der;
+mod encoding;
+mod time;
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
+
+pub(crate) use console::{LogLevel, LogRecord};
+
+/// What an isolate's host APIs need to know about where they run.
+pub(crate) struct HostConfig {
+    /// The bundle's label, such as `auth@1.4.0`: the source of its log records.
+    pub(crate) service: Rc<str>,
+    /// Receives each console message and each uncaught error. Must not call into V8.
+    pub(crate) log: Rc<dyn Fn(LogRecord)>,
+}
+
+/// One isolate's native state, kept in its slot as `Rc<HostState>`.
+///
+/// Its clock starts when it is created: timers and `performance.now` count from there, so a
+/// service never sees the snapshot's time.
+pub(crate) struct HostState {
+    config: HostConfig,
+    origin: Instant,
+    origin_unix: SystemTime,
+}
+
+impl HostState {
+    /// The state for a new isolate; its clock starts now.
+    pub(crate) fn new(config: HostConfig) -> Self {
+        Self {
+            config,
+            origin: Instant::now(),
+            origin_unix: SystemTime::now(),
+        }
+    }
+
+    /// Milliseconds since this state was created: the clock that `fireTimers` and the timer
+    /// scheduler count by.
+    pub(crate) fn now_ms(&self) -> f64 {
+        self.origin.elapsed().as_secs_f64() * 1000.0
+    }
+
+    /// The instant of `due_ms` on this state's clock; at most a day ahead of now, so that any
+    /// number that a service invents makes a valid instant.
+    pub(crate) fn instant_at(&self, due_ms: f64) -> Instant {
+        let ahead_ms = (due_ms - self.now_ms()).clamp(0.0, 86_400_000.0);
+        // A NaN stays NaN through clamp; the cast makes it 0.
+        Instant::now() + std::time::Duration::from_micros((ahead_ms * 1000.0) as u64)
+    }
+
+    /// Writes one record to the log, under this isolate's label.
+    pub(crate) fn log(&self, level: LogLevel, message: String) {
+        (self.config.log)(LogRecord {
+            level,
+            service: self.config.service.clone(),
+            message,
+        });
+    }
+
+    fn of(scope: &v8::Isolate) -> Option<Rc<HostState>> {
+        scope.get_slot::<Rc<HostState>>().cloned()
+    }
+}
+
+/// Why the host APIs could not be installed. Only a defect in this crate causes it.
+#[derive(Debug, thiserror::Error)]
+#[error("host API file {file} failed: {reason}; this is a defect of the runtime")]
+pub(crate) struct InstallError {
+    file: &'static str,
+    reason: String,
+}
+
+struct Source {
+    name: &'static str,
+    text: v8::OneByteConst,
+}
+
+// The texts stay outside the heap of each isolate: V8 refers to them as external strings.
+macro_rules! sources {
+    ($($name:literal),* $(,)?) => {
+        static SOURCES: &[Source] = &[$(Source {
+            name: concat!("isolith:host/", $name),
+            text: v8::String::create_external_onebyte_const(include_bytes!(concat!("js/", $name))),
+        }),*];
+    };
+}
+
+// In order of evaluation: a file uses what the files before it put on `internals`.
+sources![
+    "primordials.js",
+    "webidl.js",
+    "console.js",
+    "events.js",
+    "timers.js",
+    "encoding.js",
+    "url.js",
+    "clone.js",
+    "streams_queue.js",
+    "streams_readable.js",
+    "streams_writable.js",
+    "streams_transform.js",
+    "blob.js",
+    "headers.js",
+    "body.js",
+    "request_response.js",
+    "crypto_keys.js",
+    "crypto.js",
+    "globals.js",
+];
+
+fn ops() -> Vec<(&'static str, v8::FunctionCallback)> {
+    [
+        clone::ops(),
+        console::ops(),
+        crypto::ops(),
+        encoding::ops(),
+        time::ops(),
+        url::ops(),
+    ]
+    .concat()
+}
+
+/// Every native address that the snapshot of an isolate with host APIs refers to.
+///
+/// Give the same list, in the same order, to the snapshot creator and to each isolate made from
+/// its blob.
+pub(crate) fn external_references() -> Vec<v8::ExternalReference> {
+    let functions = ops()
+        .into_iter()
+        .map(|(_, function)| v8::ExternalReference { function });
+    let texts = SOURCES.iter().map(|source| v8::ExternalReference {
+        pointer: (&raw const source.text).cast_mut().cast(),
+    });
+    functions.chain(texts).collect()
+}
+
+/// Defines the globals in `context`, which must be the current one, and leaves the internals
+/// object at `globalThis.__isolith_internals` for the runtime to take and delete.
+///
+/// Costs a few milliseconds; meant for the snapshot creator.
+///
+/// # Errors
+/// [`InstallError`] when one of the embedded files does not compile or throws.
+pub(crate) fn install(
+    scope: &mut v8::PinScope<'_, '_>,
+    context: v8::Local<'_, v8::Context>,
+) -> Result<(), InstallError> {
+    v8::tc_scope!(let scope, scope);
+    let defect = |reason: &str| InstallError {
+        file: "mod.rs",
+        reason: reason.to_owned(),
+    };
+    let host = v8::Object::new(scope);
+    for (name, callback) in ops() {
+        let key = v8::String::new(scope, name).ok_or_else(|| defect("string"))?;
+        let function = v8::Function::builder_raw(callback)
+            .constructor_behavior(v8::ConstructorBehavior::Throw)
+            .build(scope)
+            .ok_or_else(|| defect("function"))?;
+        host.set(scope, key.into(), function.into())
+            .ok_or_else(|| defect("property"))?;
+    }
+    let primordials = v8::Object::new(scope);
+    let internals = v8::Object::new(scope);
+    let receiver: v8::Local<v8::Value> = v8::undefined(scope).into();
+    for source in SOURCES {
+        let done = evaluate(scope, source).and_then(|function| {
+            function.call(
+                scope,
+                receiver,
+                &[host.into(), primordials.into(), internals.into()],
+            )
+        });
+        if done.is_none() {
+            let reason = match (scope.exception(), scope.message()) {
+                (Some(error), Some(message)) => format!(
+                    "{} (line {})",
+                    error.to_rust_string_lossy(scope),
+                    message.get_line_number(scope).unwrap_or_default(),
+                ),
+                _ => "terminated".to_owned(),
+            };
+            return Err(InstallError {
+                file: source.name,
+                reason,
+            });
+        }
+    }
+    let key = v8::String::new(scope, "__isolith_internals").ok_or_else(|| defect("string"))?;
+    context
+        .global(scope)
+        .set(scope, key.into(), internals.into())
+        .ok_or_else(|| defect("global"))?;
+    Ok(())
+}
+
+fn evaluate<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    source: &'static Source,
+) -> Option<v8::Local<'s, v8::Function>> {
+    let text = v8::String::new_from_onebyte_const(scope, &source.text)?;
+    let name = v8::String::new(scope, source.name)?;
+    let origin = v8::ScriptOrigin::new(
+        scope,
+        name.into(),
+        0,
+        0,
+        false,
+        0,
+        None,
+        false,
+        false,
+        false,
+        None,
+    );
+    let script = v8::Script::compile(scope, text, Some(&origin))?;
+    script.run(scope)?.try_cast::<v8::Function>().ok()
+}
