@@ -1,0 +1,154 @@
+//! Errors that a caller of a service can meet, and those of loading one.
+
+use std::fmt;
+
+use isolith_capnp::error_capnp::call_error;
+pub use isolith_capnp::error_capnp::call_error::Kind as ErrorKind;
+use isolith_versions::BundleId;
+
+/// A call that did not return: whose fault it is, where it arose, and what to do.
+///
+/// The same value crosses between isolates (as the `CallError` message of `error.capnp`), to
+/// HTTP clients (as a status) and to the command line.
+#[derive(Clone, Debug)]
+pub struct CallError {
+    /// Whose fault it is.
+    pub kind: ErrorKind,
+    /// The JavaScript error's name, empty if the host made the error.
+    pub name: String,
+    /// What went wrong, where, and what to do.
+    pub message: String,
+    /// The bundle in which it arose, if one was reached: service and version.
+    pub origin: Option<(String, String)>,
+    /// The callee's stack, mapped to its sources; may be empty.
+    pub stack: String,
+}
+
+impl CallError {
+    /// An error that the host itself raises.
+    pub fn host(kind: ErrorKind, message: impl Into<String>) -> Self {
+        CallError {
+            kind,
+            name: String::new(),
+            message: message.into(),
+            origin: None,
+            stack: String::new(),
+        }
+    }
+
+    /// The same error, arisen in `bundle`.
+    #[must_use]
+    pub fn in_bundle(mut self, bundle: &BundleId) -> Self {
+        self.origin = Some((bundle.service.to_string(), bundle.version.to_string()));
+        self
+    }
+
+    /// True if the same request may succeed a moment later without any change.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind, ErrorKind::Overloaded | ErrorKind::Disconnected)
+    }
+
+    /// Reads the error from its message.
+    ///
+    /// # Errors
+    /// If the message is malformed.
+    pub fn from_message(error: call_error::Reader<'_>) -> Result<Self, capnp::Error> {
+        let service = error.get_service()?.to_string()?;
+        let origin = match service.is_empty() {
+            true => None,
+            false => Some((service, error.get_version()?.to_string()?)),
+        };
+        Ok(CallError {
+            kind: error.get_kind().unwrap_or(ErrorKind::Failed),
+            name: error.get_name()?.to_string()?,
+            message: error.get_message()?.to_string()?,
+            origin,
+            stack: error.get_stack()?.to_string()?,
+        })
+    }
+
+    /// Writes the error into its message.
+    pub fn write(&self, mut error: call_error::Builder<'_>) {
+        error.set_kind(self.kind);
+        error.set_name(&self.name[..]);
+        error.set_message(&self.message[..]);
+        error.set_stack(&self.stack[..]);
+        if let Some((service, version)) = &self.origin {
+            error.set_service(&service[..]);
+            error.set_version(&version[..]);
+        }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((service, version)) = &self.origin {
+            write!(f, "{service}@{version}: ")?;
+        }
+        if !self.name.is_empty() {
+            write!(f, "{}: ", self.name)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for CallError {}
+
+/// Why a bundle could not be made ready to serve on a shard.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its source does not parse, or an import in it cannot be resolved.
+    #[error("{bundle}: its main module does not compile: {reason}")]
+    Compile {
+        /// `service@version`
+        bundle: String,
+        /// The engine's message, with the mapped position.
+        reason: String,
+    },
+    /// Its modules threw while they were evaluated, or a class's constructor did.
+    #[error("{bundle}: it throws while loading: {reason}")]
+    Threw {
+        /// `service@version`
+        bundle: String,
+        /// The error with its mapped stack.
+        reason: String,
+    },
+    /// Top-level await or evaluation did not end in time.
+    #[error(
+        "{bundle}: its modules were not evaluated within {limit_ms} ms; \
+         a top-level await must not wait for a request"
+    )]
+    TooSlow {
+        /// `service@version`
+        bundle: String,
+        /// The bound, in milliseconds.
+        limit_ms: u128,
+    },
+    /// A variable that the manifest requires has no value.
+    #[error(
+        "{bundle}: variable {name} is required and has no value; \
+         give it under [vars.{service}] in the application file"
+    )]
+    MissingVar {
+        /// `service@version`
+        bundle: String,
+        /// The service alone.
+        service: String,
+        /// The variable.
+        name: String,
+    },
+    /// Its schema cannot be bound.
+    #[error("{bundle}: {reason}")]
+    Schema {
+        /// `service@version`
+        bundle: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The shard's thread has ended.
+    #[error("shard {shard} has ended and loads nothing any more; restart the process")]
+    ShardGone {
+        /// The shard's number.
+        shard: usize,
+    },
+}

@@ -1,0 +1,109 @@
+//! Memory that Rust and the JavaScript of one isolate both address.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+/// A backing store made by Rust, zeroed, aligned to 16 bytes, and mapped into one isolate.
+///
+/// V8 keeps the bytes alive as long as an `ArrayBuffer` over them lives, and this value does
+/// too, so the address stays valid. Both sides run on one thread: Rust touches the bytes only
+/// while no JavaScript of that isolate runs, or from inside a native function that it called.
+pub(crate) struct Memory {
+    store: v8::SharedRef<v8::BackingStore>,
+    base: NonNull<u8>,
+    len: usize,
+}
+
+const ALIGN: usize = 16;
+
+impl Memory {
+    /// `len` zeroed bytes. Untouched pages cost no memory.
+    pub(crate) fn new(len: usize) -> Self {
+        let layout = layout(len);
+        // SAFETY: the layout's size is not zero.
+        let pointer = unsafe { alloc_zeroed(layout) };
+        let Some(base) = NonNull::new(pointer) else {
+            std::alloc::handle_alloc_error(layout)
+        };
+        // SAFETY: the pointer is good for `len` bytes until `free` is called with it, once.
+        let store = unsafe {
+            v8::ArrayBuffer::new_backing_store_from_ptr(
+                base.as_ptr().cast(),
+                len,
+                free,
+                std::ptr::null_mut(),
+            )
+        };
+        Memory {
+            store: store.make_shared(),
+            base,
+            len,
+        }
+    }
+
+    pub(crate) fn store(&self) -> &v8::SharedRef<v8::BackingStore> {
+        &self.store
+    }
+
+    /// The 32-bit word at `index`, counted in words; 0 outside the memory.
+    pub(crate) fn word(&self, index: usize) -> i32 {
+        if index >= self.len / 4 {
+            return 0;
+        }
+        // SAFETY: in bounds and aligned; no other thread touches the memory.
+        unsafe { self.base.cast::<i32>().add(index).read() }
+    }
+
+    /// Sets the 32-bit word at `index`; does nothing outside the memory.
+    pub(crate) fn set_word(&self, index: usize, value: i32) {
+        if index < self.len / 4 {
+            // SAFETY: as in `word`.
+            unsafe { self.base.cast::<i32>().add(index).write(value) }
+        }
+    }
+
+    /// The bytes from `offset`, `len` of them, or `None` if they do not all lie inside.
+    ///
+    /// The slice must be dropped before JavaScript of this isolate runs again.
+    pub(crate) fn bytes(&self, offset: usize, len: usize) -> Option<&[u8]> {
+        if offset.checked_add(len)? > self.len {
+            return None;
+        }
+        // SAFETY: in bounds; no JavaScript of the isolate runs while the slice is alive.
+        Some(unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset), len) })
+    }
+
+    /// Copies `bytes` to `offset`; false, and nothing written, if they do not fit.
+    pub(crate) fn write(&self, offset: usize, bytes: &[u8]) -> bool {
+        match offset.checked_add(bytes.len()) {
+            Some(end) if end <= self.len => {}
+            _ => return false,
+        }
+        // SAFETY: in bounds; the source is another allocation.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                bytes.as_ptr(),
+                self.base.as_ptr().add(offset),
+                bytes.len(),
+            );
+        }
+        true
+    }
+}
+
+fn layout(len: usize) -> Layout {
+    // The sizes are small constants of this crate or lengths already bounded by `Limits`.
+    Layout::from_size_align(len.max(1), ALIGN).unwrap_or(Layout::new::<u128>())
+}
+
+unsafe extern "C" fn free(data: *mut c_void, len: usize, _: *mut c_void) {
+    // SAFETY: `data` came from `alloc_zeroed` with this layout.
+    unsafe { dealloc(data.cast(), layout(len)) }
+}
+
+/// The address of a backing store's first byte, for the proof that nothing was copied.
+#[cfg(test)]
+pub(crate) fn address(store: &v8::BackingStore) -> usize {
+    store.data().map_or(0, |data| data.as_ptr() as usize)
+}

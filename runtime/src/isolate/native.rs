@@ -1,0 +1,354 @@
+//! The native functions that the glue (`js/call.js`) calls. Bundle code cannot reach them.
+//!
+//! Each one finds its isolate in the V8 isolate's slot. None of them runs JavaScript, and none
+//! trusts its arguments: a bad one does nothing or throws a TypeError.
+
+use std::rc::{Rc, Weak};
+
+use bytes::Bytes;
+use isolith_capnp::error_capnp::call_error::Kind;
+
+use super::{Isolate, Segment};
+use super::exchange::WriteState;
+use crate::error::CallError;
+use crate::shard::calls::from_words;
+use crate::shard::http::{HttpBody, HttpResponse};
+
+type Scope<'a, 's, 'i> = &'a mut v8::PinScope<'s, 'i>;
+type Args<'s> = v8::FunctionCallbackArguments<'s>;
+
+/// What an isolate's slot holds.
+pub(super) struct Owner(pub(super) Weak<Isolate>);
+
+macro_rules! natives {
+    ($($name:literal => $function:ident),* $(,)?) => {
+        fn table() -> Vec<(&'static str, v8::FunctionCallback)> {
+            use v8::MapFnTo;
+            vec![$(($name, $function.map_fn_to())),*]
+        }
+    };
+}
+
+natives! {
+    "flush" => flush,
+    "give" => give,
+    "fail" => fail,
+    "utf8Decode" => utf8_decode,
+    "utf8Encode" => utf8_encode,
+    "respond" => respond,
+    "failExchange" => fail_exchange,
+    "pullBody" => pull_body,
+    "cancelBody" => cancel_body,
+    "writeBody" => write_body,
+    "endBody" => end_body,
+    "schedule" => schedule,
+    "replyJson" => reply_json,
+    "position" => position,
+}
+
+pub(super) fn external_references() -> Vec<v8::ExternalReference> {
+    table()
+        .into_iter()
+        .map(|(_, function)| v8::ExternalReference { function })
+        .collect()
+}
+
+/// The object that holds them all.
+pub(super) fn object<'s>(scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::Object>> {
+    let object = v8::Object::new(scope);
+    for (name, callback) in table() {
+        let function = v8::Function::builder_raw(callback).build(scope)?;
+        let key = v8::String::new(scope, name)?;
+        object.set(scope, key.into(), function.into())?;
+    }
+    Some(object)
+}
+
+fn owner(scope: &v8::Isolate) -> Option<Rc<Isolate>> {
+    scope.get_slot::<Owner>()?.0.upgrade()
+}
+
+fn int(scope: Scope<'_, '_, '_>, args: &Args<'_>, index: i32) -> i32 {
+    args.get(index).int32_value(scope).unwrap_or(-1)
+}
+
+fn text(scope: Scope<'_, '_, '_>, args: &Args<'_>, index: i32) -> String {
+    let value = args.get(index);
+    match value.is_string() {
+        true => value.to_rust_string_lossy(scope),
+        false => String::new(),
+    }
+}
+
+fn throw(scope: Scope<'_, '_, '_>, reason: &str) {
+    if let Some(reason) = v8::String::new(scope, reason) {
+        let error = v8::Exception::type_error(scope, reason);
+        scope.throw_exception(error);
+    }
+}
+
+/// flush(): takes what ring and outbox hold now, although the isolate's stack is not empty.
+fn flush(scope: Scope<'_, '_, '_>, _: Args<'_>, _: v8::ReturnValue<'_>) {
+    if let Some(isolate) = owner(scope)
+        && let Some(shard) = isolate.shard.upgrade()
+    {
+        shard.collect(&isolate);
+    }
+}
+
+/// give(buffer, base, end): hands the host a segment, in a sealed buffer, that belongs to the next
+/// record posted.
+fn give(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+    let buffer: Result<v8::Local<v8::ArrayBuffer>, _> = args.get(0).try_into();
+    match (owner(scope), buffer) {
+        (Some(isolate), Ok(buffer)) => isolate.give(Segment {
+            store: buffer.get_backing_store(),
+            base: u32::try_from(int(scope, &args, 1)).unwrap_or(0),
+            end: u32::try_from(int(scope, &args, 2)).unwrap_or(0),
+        }),
+        _ => throw(scope, "give: expected an ArrayBuffer"),
+    }
+}
+
+/// The error that six arguments from `first` describe.
+fn error_argument(scope: Scope<'_, '_, '_>, args: &Args<'_>, first: i32, at: &Isolate) -> CallError {
+    let kind = text(scope, args, first);
+    let service = text(scope, args, first + 3);
+    let error = CallError {
+        kind: kind_from_name(&kind),
+        name: text(scope, args, first + 1),
+        message: text(scope, args, first + 2),
+        origin: None,
+        stack: text(scope, args, first + 5),
+    };
+    match service.is_empty() {
+        true => error.in_bundle(at.program.id()),
+        false => CallError {
+            origin: Some((service, text(scope, args, first + 4))),
+            ..error
+        },
+    }
+}
+
+/// fail(low, high, kind, name, message, service, version, stack): the handler of the call with
+/// this key threw or rejected.
+fn fail(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+    let Some(isolate) = owner(scope) else { return };
+    let call = (int(scope, &args, 0), int(scope, &args, 1));
+    let error = error_argument(scope, &args, 2, &isolate);
+    if let Some(shard) = isolate.shard.upgrade() {
+        shard.fail_call(&isolate, from_words(call), error);
+    }
+}
+
+/// utf8Decode(u8, start, end) -> string; malformed sequences become U+FFFD.
+fn utf8_decode(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_>) {
+    let Ok(view) = v8::Local::<v8::Uint8Array>::try_from(args.get(0)) else {
+        return throw(scope, "utf8Decode: expected a Uint8Array");
+    };
+    let start = int(scope, &args, 1);
+    let end = int(scope, &args, 2);
+    let store = view.get_backing_store();
+    let bytes = store.as_deref().and_then(|store| {
+        let start = usize::try_from(start).ok()?;
+        let end = usize::try_from(end).ok()?;
+        (start <= end && end <= view.byte_length()).then_some(())?;
+        let data = store.data()?.as_ptr().cast::<u8>();
+        let from = view.byte_offset().checked_add(start)?;
+        (from + (end - start) <= store.byte_length()).then_some(())?;
+        // SAFETY: inside the store, as just checked; no JavaScript runs while the slice lives.
+        Some(unsafe { std::slice::from_raw_parts(data.add(from), end - start) })
+    });
+    let string = match bytes {
+        Some(bytes) => v8::String::new_from_utf8(scope, bytes, v8::NewStringType::Normal),
+        None if start == end => Some(v8::String::empty(scope)),
+        None => return throw(scope, "utf8Decode: the range lies outside the array"),
+    };
+    match string {
+        Some(string) => rv.set(string.into()),
+        None => throw(scope, "utf8Decode: the text is too long for a string"),
+    }
+}
+
+/// utf8Encode(string, u8, start) -> bytes written; -1 if they do not fit.
+fn utf8_encode(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_>) {
+    let string = v8::Local::<v8::String>::try_from(args.get(0));
+    let view = v8::Local::<v8::Uint8Array>::try_from(args.get(1));
+    let (Ok(string), Ok(view)) = (string, view) else {
+        return throw(scope, "utf8Encode: expected a string and a Uint8Array");
+    };
+    let Ok(start) = usize::try_from(int(scope, &args, 2)) else {
+        return rv.set_int32(-1);
+    };
+    let needed = string.utf8_length(scope);
+    let store = view.get_backing_store();
+    let room = store.as_deref().and_then(|store| {
+        (start.checked_add(needed)? <= view.byte_length()).then_some(())?;
+        let from = view.byte_offset().checked_add(start)?;
+        (from + needed <= store.byte_length()).then_some(())?;
+        let data = store.data()?.as_ptr().cast::<u8>();
+        // SAFETY: inside the store, as just checked; no JavaScript runs while the slice lives.
+        Some(unsafe { std::slice::from_raw_parts_mut(data.add(from), needed) })
+    });
+    match room {
+        Some(room) => {
+            let flags = v8::WriteFlags::kReplaceInvalidUtf8;
+            let written = string.write_utf8_v2(scope, room, flags, None);
+            rv.set_int32(i32::try_from(written).unwrap_or(-1));
+        }
+        None if needed == 0 => rv.set_int32(0),
+        None => rv.set_int32(-1),
+    }
+}
+
+fn bytes_argument(value: v8::Local<'_, v8::Value>) -> Option<Bytes> {
+    let view: v8::Local<v8::Uint8Array> = value.try_into().ok()?;
+    let mut bytes = vec![0; view.byte_length()];
+    let copied = view.copy_contents(&mut bytes);
+    bytes.truncate(copied);
+    Some(Bytes::from(bytes))
+}
+
+/// respond(exchange, status, headers, body, streamed): the head of a response, and its body if
+/// that is complete. `headers` is flat: name, value, name, value.
+fn respond(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+    let Some(isolate) = owner(scope) else { return };
+    let exchange = int(scope, &args, 0);
+    let status = u16::try_from(int(scope, &args, 1)).unwrap_or(500);
+    let mut headers = Vec::new();
+    if let Ok(flat) = v8::Local::<v8::Array>::try_from(args.get(2)) {
+        for pair in 0..flat.length() / 2 {
+            let name = flat.get_index(scope, pair * 2);
+            let value = flat.get_index(scope, pair * 2 + 1);
+            if let (Some(name), Some(value)) = (name, value) {
+                let name = name.to_rust_string_lossy(scope);
+                headers.push((name, value.to_rust_string_lossy(scope)));
+            }
+        }
+    }
+    let body = match (args.get(4).is_true(), bytes_argument(args.get(3))) {
+        (true, _) => match isolate.open_response_body(exchange) {
+            Some(receiver) => HttpBody::Stream(receiver),
+            None => return,
+        },
+        (false, Some(bytes)) => HttpBody::Full(bytes),
+        (false, None) => HttpBody::Empty,
+    };
+    let response = HttpResponse {
+        status,
+        headers,
+        body,
+    };
+    isolate.respond(exchange, Ok(response));
+}
+
+/// failExchange(exchange, kind, name, message, service, version, stack)
+fn fail_exchange(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+    let Some(isolate) = owner(scope) else { return };
+    let exchange = int(scope, &args, 0);
+    let error = error_argument(scope, &args, 1, &isolate);
+    isolate.respond(exchange, Err(error));
+}
+
+/// pullBody(exchange): the service wants the next chunk of the request's body.
+fn pull_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+    if let Some(isolate) = owner(scope) {
+        let exchange = int(scope, &args, 0);
+        isolate.pull_body(exchange);
+    }
+}
+
+/// cancelBody(exchange): the service wants no more of the request's body.
+fn cancel_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+    if let Some(isolate) = owner(scope) {
+        let exchange = int(scope, &args, 0);
+        isolate.cancel_body(exchange);
+    }
+}
+
+/// writeBody(exchange, u8) -> 0: write on; 1: wait for `writable`; 2: the client is gone.
+fn write_body(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_>) {
+    let Some(isolate) = owner(scope) else { return };
+    let exchange = int(scope, &args, 0);
+    let state = match bytes_argument(args.get(1)) {
+        Some(bytes) => isolate.write_body(exchange, bytes),
+        None => WriteState::Closed,
+    };
+    rv.set_int32(state as i32);
+}
+
+/// endBody(exchange): the response's body is complete.
+fn end_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+    if let Some(isolate) = owner(scope) {
+        let exchange = int(scope, &args, 0);
+        isolate.end_body(exchange);
+    }
+}
+
+/// schedule(dueMs): the earliest timer is due then, on the clock of the isolate's host state.
+fn schedule(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+    if let Some(isolate) = owner(scope) {
+        let due_ms = args.get(0).number_value(scope).unwrap_or(0.0);
+        isolate.set_alarm(due_ms);
+    }
+}
+
+/// replyJson(id, errorKind, text): `text` is the result if the kind is empty.
+fn reply_json(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+    let Some(isolate) = owner(scope) else { return };
+    let id = int(scope, &args, 0);
+    let kind = text(scope, &args, 1);
+    let text = text(scope, &args, 2);
+    let reply = match kind.is_empty() {
+        true => Ok(text),
+        false => {
+            Err(CallError::host(kind_from_name(&kind), text).in_bundle(isolate.program.id()))
+        }
+    };
+    isolate.reply_json(id, reply);
+}
+
+/// position(line, column) -> "file:line:column" in the bundle's sources, or undefined.
+fn position(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_>) {
+    let Some(isolate) = owner(scope) else { return };
+    let line = u32::try_from(int(scope, &args, 0)).unwrap_or(0);
+    let column = u32::try_from(int(scope, &args, 1)).unwrap_or(0);
+    if let Some(position) = isolate.program.position(line, column)
+        && let Some(position) = v8::String::new(scope, &position)
+    {
+        rv.set(position.into());
+    }
+}
+
+/// The kinds by the names that JavaScript and the schema use for them.
+const KINDS: [(Kind, &str); 14] = [
+    (Kind::Failed, "failed"),
+    (Kind::Overloaded, "overloaded"),
+    (Kind::Disconnected, "disconnected"),
+    (Kind::Unimplemented, "unimplemented"),
+    (Kind::BadArgument, "badArgument"),
+    (Kind::RequestEnded, "requestEnded"),
+    (Kind::DeadlineExceeded, "deadlineExceeded"),
+    (Kind::CpuExceeded, "cpuExceeded"),
+    (Kind::MemoryExceeded, "memoryExceeded"),
+    (Kind::PinnedVersionGone, "pinnedVersionGone"),
+    (Kind::TooLarge, "tooLarge"),
+    (Kind::BadMessage, "badMessage"),
+    (Kind::NotFound, "notFound"),
+    (Kind::NotSettled, "notSettled"),
+];
+
+fn kind_from_name(name: &str) -> Kind {
+    KINDS
+        .iter()
+        .find(|(_, known)| *known == name)
+        .map_or(Kind::Failed, |(kind, _)| *kind)
+}
+
+/// The name that JavaScript and the schema use for a kind.
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
+    KINDS
+        .iter()
+        .find(|(known, _)| *known == kind)
+        .map_or("failed", |(_, name)| name)
+}

@@ -1,0 +1,155 @@
+//! The wire between the host and one isolate's JavaScript: two rings of fixed-size records and
+//! the outbox in which the stubs encode small messages.
+//!
+//! A turn costs one call from Rust into JavaScript, however many messages it carries: the host
+//! writes records into the in-ring, JavaScript works through them and leaves its own in the
+//! out-ring, and the host reads those when the isolate's stack has unwound. Only a full ring or
+//! outbox makes JavaScript call the host (`flush`).
+//!
+//! `js/call.js` is the other end; the constants reach it through its `attach` function.
+
+use super::memory::Memory;
+
+/// 32-bit words in a record.
+pub(crate) const RECORD_WORDS: usize = 9;
+/// Records that each ring holds.
+pub(crate) const RING_RECORDS: usize = 256;
+/// Bytes of the outbox. Small messages of one turn share it.
+pub(crate) const OUTBOX_BYTES: usize = 256 << 10;
+/// Bytes of a receive chunk. A message in it keeps the whole chunk alive.
+pub(crate) const CHUNK_BYTES: usize = 64 << 10;
+
+const IN_COUNT: usize = 0;
+const OUT_COUNT: usize = 1;
+/// The words before the rings: two counts and what keeps the rings aligned.
+pub(super) const IN_RING: usize = 16;
+/// Where the out-ring begins, in words.
+pub(super) const OUT_RING: usize = IN_RING + RING_RECORDS * RECORD_WORDS;
+const WORDS: usize = OUT_RING + RING_RECORDS * RECORD_WORDS;
+
+/// What a record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub(crate) enum RecordKind {
+    /// A call: to serve if it comes in, to make if it goes out.
+    Call = 1,
+    /// A call's results.
+    Return = 2,
+    /// In only: the receive chunk that the offsets of the records after it refer to.
+    Chunk = 3,
+    /// Out only: the root gets one more hold (`ctx.waitUntil`).
+    Hold = 4,
+    /// Out only: the root loses a hold.
+    Release = 5,
+}
+
+impl RecordKind {
+    fn from_word(word: i32) -> Option<Self> {
+        Some(match word {
+            1 => RecordKind::Call,
+            2 => RecordKind::Return,
+            3 => RecordKind::Chunk,
+            4 => RecordKind::Hold,
+            5 => RecordKind::Release,
+            _ => return None,
+        })
+    }
+}
+
+/// One record, as it lies in a ring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub(crate) kind: RecordKind,
+    /// Names the call: on the caller's side the index of its pending promise and 0, on the callee's
+    /// side the two halves of the host's key.
+    pub(crate) id: (i32, i32),
+    /// A call's target: import (out) or export (in) in the upper half, method ordinal in the lower.
+    pub(crate) target: i32,
+    /// The two halves of the root's key.
+    pub(crate) root: (i32, i32),
+    /// Where segment 0 lies, in bytes from the start of outbox or chunk; [`MOVED`] if it is the
+    /// first of the record's segments.
+    pub(crate) offset: i32,
+    /// Bytes of segment 0.
+    pub(crate) length: i32,
+    /// How many of the moved segments belong to this record.
+    pub(crate) segments: i32,
+}
+
+/// A record's offset if segment 0 moves by ownership.
+pub(crate) const MOVED: i32 = -1;
+
+/// The rings of one isolate.
+pub(crate) struct Wire {
+    rings: Memory,
+    outbox: Memory,
+}
+
+impl Wire {
+    pub(crate) fn new() -> Self {
+        Wire {
+            rings: Memory::new(WORDS * 4),
+            outbox: Memory::new(OUTBOX_BYTES),
+        }
+    }
+
+    pub(crate) fn rings(&self) -> &Memory {
+        &self.rings
+    }
+
+    pub(crate) fn outbox(&self) -> &Memory {
+        &self.outbox
+    }
+
+    /// Writes the record at `index` of the in-ring.
+    pub(crate) fn put(&self, index: usize, record: &Record) {
+        let words = [
+            record.kind as i32,
+            record.id.0,
+            record.id.1,
+            record.target,
+            record.root.0,
+            record.root.1,
+            record.offset,
+            record.length,
+            record.segments,
+        ];
+        let base = IN_RING + index * RECORD_WORDS;
+        for (i, word) in words.into_iter().enumerate() {
+            self.rings.set_word(base + i, word);
+        }
+    }
+
+    /// Says how many records the in-ring holds.
+    pub(crate) fn set_in_count(&self, count: usize) {
+        // At most RING_RECORDS.
+        self.rings.set_word(IN_COUNT, count as i32);
+    }
+
+    /// How many records the in-ring holds.
+    pub(crate) fn in_count(&self) -> usize {
+        usize::try_from(self.rings.word(IN_COUNT)).unwrap_or(0)
+    }
+
+    /// How many records the out-ring holds, and empties it.
+    pub(crate) fn take_out_count(&self) -> usize {
+        let count = self.rings.word(OUT_COUNT);
+        self.rings.set_word(OUT_COUNT, 0);
+        usize::try_from(count).map_or(0, |n| n.min(RING_RECORDS))
+    }
+
+    /// The record at `index` of the out-ring; `None` if its kind is unknown.
+    pub(crate) fn get(&self, index: usize) -> Option<Record> {
+        let base = OUT_RING + index * RECORD_WORDS;
+        let word = |i: usize| self.rings.word(base + i);
+        Some(Record {
+            kind: RecordKind::from_word(word(0))?,
+            id: (word(1), word(2)),
+            target: word(3),
+            root: (word(4), word(5)),
+            offset: word(6),
+            length: word(7),
+            segments: word(8),
+        })
+    }
+}

@@ -1,0 +1,596 @@
+// The isolate's end of the call path. It becomes part of the startup snapshot; a fresh isolate
+// calls `attach` with its memory and its bundle's facts, evaluates the bundle, then calls `start`.
+//
+// Nothing here looks up a built-in at run time that a service could have replaced: what is needed
+// is captured below, before any bundle runs. `getContext` and `setContext` read and write the
+// continuation-preserved embedder data: the frame of the request in whose name code runs now.
+// V8 carries it through every await, then and callback.
+(function (host, makeMessage, internals, getContext, setContext) {
+  'use strict';
+
+  const { Promise, TypeError, Error, Int32Array, ArrayBuffer } = globalThis;
+  const { create, defineProperty, freeze, setPrototypeOf } = Object;
+  const { parse: jsonParse, stringify: jsonStringify } = JSON;
+  const errorToString = Function.prototype.call.bind(Error.prototype.toString);
+  const captureStackTrace = Error.captureStackTrace;
+  const String = globalThis.String;
+  const uncurry = Function.prototype.bind.bind(Function.prototype.call);
+  const bufferGetter = (name) =>
+    uncurry(Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, name).get);
+  const isImmutable = bufferGetter('immutable');
+  const bufferLength = bufferGetter('byteLength');
+  const transferToImmutable = uncurry(ArrayBuffer.prototype.transferToImmutable);
+  const slice = uncurry(ArrayBuffer.prototype.slice);
+  // Two isolates may read an immutable buffer's backing store; neither can write it.
+  const seal = (buffer) => (isImmutable(buffer) ? buffer : transferToImmutable(buffer));
+  const message = makeMessage({
+    utf8Decode: host.utf8Decode,
+    utf8Encode: host.utf8Encode,
+    seal,
+    isImmutable,
+  });
+
+  const CALL = 1, RETURN = 2, CHUNK = 3, HOLD = 4, RELEASE = 5;
+  const MOVED = -1;
+  const EMPTY = freeze(create(null));
+
+  // A request as this isolate knows it: the key of its root, in two halves, and that of the call
+  // that it serves here, if it serves one. Bundle code never holds one.
+  class Frame {
+    constructor(rootLow, rootHigh, callLow, callHigh) {
+      this.rootLow = rootLow;
+      this.rootHigh = rootHigh;
+      this.callLow = callLow;
+      this.callHigh = callHigh;
+    }
+  }
+  setPrototypeOf(Frame.prototype, null);
+
+  // What a method or fetch handler gets as its last argument.
+  class Context {
+    #frame;
+    constructor(frame) {
+      this.#frame = frame;
+    }
+    get bundle() {
+      return bundle;
+    }
+    waitUntil(promise) {
+      const frame = this.#frame;
+      post(HOLD, 0, 0, 0, frame, 0, 0, 0);
+      releaseAfter(promise, frame);
+    }
+  }
+  freeze(Context.prototype);
+
+  async function releaseAfter(promise, frame) {
+    try {
+      await promise;
+    } catch (error) {
+      internals.reportError(error);
+    }
+    post(RELEASE, 0, 0, 0, frame, 0, 0, 0);
+  }
+
+  // An error that crossed from another service, or that the host raised for a call.
+  class CallError extends Error {
+    constructor(kind, name, text, service, version, stack, label) {
+      const where = service === '' ? label : `${label} (${service}@${version})`;
+      super(`${where}: ${name === '' || name === 'Error' ? '' : name + ': '}${text}`);
+      this.kind = kind;
+      this.service = service;
+      this.version = version;
+      this.remoteName = name;
+      this.remoteMessage = text;
+      if (stack !== '') this.remoteStack = stack;
+    }
+    get name() {
+      return 'CallError';
+    }
+    get retryable() {
+      return this.kind === 'overloaded' || this.kind === 'disconnected';
+    }
+  }
+
+  let bundle;
+  let env;
+  let handler = null;
+  let served = [];
+  let config;
+  let encoder;
+  let rings;
+  let outRing;
+  let inRing;
+  let ringRecords;
+  let recordWords;
+  let outboxBytes;
+  let outboxUsed = 0;
+  let builderOptions;
+  let chunk = null;
+
+  // Promises of calls that this isolate made, by the index that names the call to the host.
+  const pending = [];
+  const freePending = [];
+
+  class Pending {
+    constructor(resolve, reject, method, label) {
+      this.resolve = resolve;
+      this.reject = reject;
+      this.method = method;
+      this.label = label;
+    }
+  }
+
+  // Leaves a record for the host. The host reads it when the stack has unwound.
+  function post(kind, idLow, idHigh, target, frame, offset, length, buffers) {
+    let count = rings[1];
+    if (count === ringRecords) {
+      flush();
+      count = 0;
+    }
+    const at = outRing + count * recordWords;
+    rings[at] = kind;
+    rings[at + 1] = idLow;
+    rings[at + 2] = idHigh;
+    rings[at + 3] = target;
+    rings[at + 4] = frame.rootLow;
+    rings[at + 5] = frame.rootHigh;
+    rings[at + 6] = offset;
+    rings[at + 7] = length;
+    rings[at + 8] = buffers;
+    rings[1] = count + 1;
+  }
+
+  // Makes the host take what the ring and the outbox hold now.
+  function flush() {
+    host.flush();
+    outboxUsed = 0;
+  }
+
+  // Encodes `value` and posts it. A getter or proxy in `value` may call a stub while this encodes:
+  // that inner call encodes into memory of its own.
+  function send(kind, idLow, idHigh, target, frame, encode, value) {
+    let b = encoder;
+    let start = 0;
+    if (b.isBusy) {
+      b = privateBuilder();
+    } else {
+      if (rings[1] === 0) outboxUsed = 0;
+      else if (outboxBytes - outboxUsed < config.smallBytes) flush();
+      start = outboxUsed;
+    }
+    b.begin(start);
+    b.limit = start + config.smallBytes;
+    let length;
+    try {
+      encode(b, value);
+      length = b.end();
+    } catch (error) {
+      b.abort();
+      throw error;
+    }
+    let buffers = 0;
+    let offset = start;
+    if (b.isOwn) {
+      host.give(seal(b.buffer), start, start + length);
+      offset = MOVED;
+      buffers = 1;
+    } else if (b !== encoder || length > config.moveThresholdBytes) {
+      host.give(seal(slice(b.buffer, start, start + length)), 0, length);
+      offset = MOVED;
+      buffers = 1;
+    } else {
+      outboxUsed = start + length;
+    }
+    const blobs = b.blobs;
+    if (blobs !== null) {
+      for (let i = 0; i < blobs.length; i++) host.give(blobs[i].buffer, blobs[i].base, blobs[i].end);
+      buffers += blobs.length;
+    }
+    post(kind, idLow, idHigh, target, frame, offset, length, buffers);
+  }
+
+  // A builder with no outbox under it.
+  const privateBuilder = () => new message.Builder(new ArrayBuffer(512), 512, builderOptions);
+
+  let resolveNext;
+  let rejectNext;
+  const capture = (resolve, reject) => {
+    resolveNext = resolve;
+    rejectNext = reject;
+  };
+
+  // Makes a call in the name of the request that the current code runs for.
+  function call(importIndex, method, label, params) {
+    const promise = new Promise(capture);
+    const resolve = resolveNext;
+    const reject = rejectNext;
+    const frame = getContext();
+    if (frame === undefined) {
+      reject(new CallError('requestEnded', '', 'no request is being handled here; a call to ' +
+        'another service needs one (module scope and constructors have none)', '', '', '', label));
+      return promise;
+    }
+    const id = freePending.length > 0 ? freePending.pop() : pending.length;
+    pending[id] = new Pending(resolve, reject, method, label);
+    try {
+      send(CALL, id, 0, (importIndex << 16) | method.ordinal, frame, method.encodeParams,
+        params === undefined ? EMPTY : params);
+    } catch (error) {
+      pending[id] = undefined;
+      freePending.push(id);
+      reject(error);
+    }
+    return promise;
+  }
+
+  function takePending(id) {
+    const entry = pending[id];
+    pending[id] = undefined;
+    freePending.push(id);
+    return entry;
+  }
+
+  function reply(frame, method, value) {
+    try {
+      send(RETURN, frame.callLow, frame.callHigh, 0, frame, method.encodeResults,
+        value === undefined ? EMPTY : value);
+    } catch (error) {
+      fail(frame, error);
+    }
+  }
+
+  async function settle(frame, method, promise) {
+    let value;
+    try {
+      value = await promise;
+    } catch (error) {
+      fail(frame, error);
+      return;
+    }
+    reply(frame, method, value);
+  }
+
+  // What a thrown value says about itself. Its getters are the service's code and may throw.
+  function describe(error) {
+    try {
+      if (error instanceof CallError) {
+        return [error.kind, error.remoteName, error.remoteMessage, error.service, error.version,
+          `${error.stack}`];
+      }
+      if (error instanceof message.MessageError) {
+        return ['badMessage', error.name, error.message, '', '', ''];
+      }
+      if (typeof error === 'object' && error !== null && 'message' in error) {
+        return ['failed', `${error.name}`, `${error.message}`, '', '', `${error.stack ?? ''}`];
+      }
+      return ['failed', '', `a value that is not an Error was thrown: ${String(error)}`, '', '', ''];
+    } catch {
+      return ['failed', '', 'a value was thrown that cannot be described', '', '', ''];
+    }
+  }
+
+  function fail(frame, error) {
+    const d = describe(error);
+    host.fail(frame.callLow, frame.callHigh, d[0], d[1], d[2], d[3], d[4], d[5]);
+  }
+
+  function serve(target, frame, params) {
+    const entry = served[target >>> 16];
+    const method = entry === undefined ? undefined : entry.methods[target & 0xffff];
+    if (method === undefined) {
+      host.fail(frame.callLow, frame.callHigh, 'unimplemented', '', `it has no method number ${target & 0xffff}`, '', '', '');
+      return;
+    }
+    setContext(frame);
+    let result;
+    try {
+      result = entry.instance[method.name](method.readParams(params), new Context(frame));
+    } catch (error) {
+      fail(frame, error);
+      return;
+    }
+    if (typeof result === 'object' && result !== null) settle(frame, method, result);
+    else reply(frame, method, result);
+  }
+
+  // Works through the in-ring. `buffers` are what its records' moved segments were mapped to.
+  function turn(buffers) {
+    const count = rings[0];
+    let nextBuffer = 0;
+    for (let i = 0; i < count; i++) {
+      const at = inRing + i * recordWords;
+      const kind = rings[at];
+      const moved = rings[at + 8];
+      if (kind === CHUNK) {
+        chunk = new message.Chunk(buffers[nextBuffer]);
+        nextBuffer += 3;
+        continue;
+      }
+      const id = rings[at + 1];
+      const offset = rings[at + 6];
+      const length = rings[at + 7];
+      let body;
+      if (moved === 0) {
+        body = message.Message(chunk, offset, offset + length, null);
+      } else {
+        const first = nextBuffer;
+        nextBuffer += 3 * moved;
+        body = openMoved(buffers, first, nextBuffer, offset, length);
+      }
+      if (kind === CALL) {
+        serve(rings[at + 3],
+          new Frame(rings[at + 4], rings[at + 5], id, rings[at + 2]), body);
+      } else {
+        const entry = takePending(id);
+        let results;
+        try {
+          results = entry.method.readResults(body);
+        } catch (error) {
+          entry.reject(error);
+          continue;
+        }
+        entry.resolve(results);
+      }
+    }
+    setContext(undefined);
+  }
+
+  // A message of which some segments moved. Each takes three places of `buffers`: the buffer, and
+  // the bytes in it where the segment begins and ends.
+  function openMoved(buffers, first, end, offset, length) {
+    let segment0 = chunk;
+    let base = offset;
+    if (offset === MOVED) {
+      segment0 = new message.Chunk(buffers[first]);
+      base = buffers[first + 1];
+      first += 3;
+    }
+    let segments = null;
+    if (first < end) {
+      segments = [];
+      for (; first < end; first += 3) {
+        segments[segments.length] = {
+          buffer: buffers[first],
+          base: buffers[first + 1],
+          end: buffers[first + 2],
+        };
+      }
+    }
+    return message.Message(segment0, base, base + length, segments);
+  }
+
+  // The host raised an error for a call of ours, or another service's handler did.
+  function settleError(id, kind, name, text, service, version, stack) {
+    const entry = takePending(id);
+    entry.reject(new CallError(kind, name, text, service, version, stack, entry.label));
+  }
+
+  // HTTP: `exchange` names the request to the host.
+
+  // Body transfers that wait for the host, by exchange.
+  const pulls = create(null);
+  const writes = create(null);
+  const controllers = create(null);
+
+  function fetch(exchange, rootLow, rootHigh, method, url, headers, hasBody) {
+    const frame = new Frame(rootLow, rootHigh, 0, 0);
+    setContext(frame);
+    handle(exchange, frame, method, url, headers, hasBody);
+    setContext(undefined);
+  }
+
+  async function handle(exchange, frame, method, url, headers, hasBody) {
+    const controller = new internals.AbortController();
+    controllers[exchange] = controller;
+    try {
+      const body = hasBody
+        ? internals.createBodyStream(() => pull(exchange), () => host.cancelBody(exchange))
+        : null;
+      const request = internals.createRequest(method, url, headers, body, controller.signal);
+      const response = await handler.fetch(request, env, new Context(frame));
+      const head = internals.readResponse(response);
+      const streamed = head.body !== null && !internals.isUint8Array(head.body);
+      host.respond(exchange, head.status, head.headers, streamed ? null : head.body, streamed);
+      if (streamed) await pump(exchange, head.body);
+    } catch (error) {
+      const d = describe(error);
+      host.failExchange(exchange, d[0], d[1], d[2], d[3], d[4], d[5]);
+    }
+    delete controllers[exchange];
+  }
+
+  function pull(exchange) {
+    return new Promise((resolve, reject) => {
+      pulls[exchange] = { resolve, reject };
+      host.pullBody(exchange);
+    });
+  }
+
+  function bodyChunk(exchange, bytes, error) {
+    const waiting = pulls[exchange];
+    delete pulls[exchange];
+    if (waiting === undefined) return;
+    if (error === undefined) waiting.resolve(bytes);
+    else waiting.reject(new TypeError(error));
+  }
+
+  async function pump(exchange, stream) {
+    const reader = stream.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      if (!internals.isUint8Array(value)) {
+        throw new TypeError('a response body stream must give Uint8Array chunks; encode text with TextEncoderStream');
+      }
+      const state = host.writeBody(exchange, value);
+      if (state === 2) {
+        await reader.cancel(new TypeError('the client closed the connection'));
+        return;
+      }
+      if (state === 1) {
+        await new Promise((resolve) => {
+          writes[exchange] = resolve;
+        });
+      }
+    }
+    host.endBody(exchange);
+  }
+
+  function writable(exchange) {
+    const resolve = writes[exchange];
+    delete writes[exchange];
+    if (resolve !== undefined) resolve();
+  }
+
+  // The client is gone or the deadline passed.
+  function abort(exchange, reason) {
+    const controller = controllers[exchange];
+    delete controllers[exchange];
+    if (controller !== undefined) controller.abort(new internals.DOMException(reason, 'AbortError'));
+    bodyChunk(exchange, null, reason);
+    writable(exchange);
+  }
+
+  // A call whose argument and result are JSON, for the command line. It takes the same way
+  // through the message as any other: encoded, read in place, encoded, read in place.
+  async function callJson(id, rootLow, rootHigh, exportIndex, name, text) {
+    const frame = new Frame(rootLow, rootHigh, 0, 0);
+    setContext(frame);
+    try {
+      const entry = served[exportIndex];
+      let method;
+      for (let i = 0; i < entry.methods.length; i++) {
+        if (entry.methods[i] !== undefined && entry.methods[i].name === name) method = entry.methods[i];
+      }
+      if (method === undefined) {
+        const known = [];
+        for (let i = 0; i < entry.methods.length; i++) {
+          if (entry.methods[i] !== undefined) known[known.length] = entry.methods[i].name;
+        }
+        host.replyJson(id, 'notFound', `${entry.name} has no method "${name}"; it has: ${`${known}`}`);
+        return;
+      }
+      let params;
+      try {
+        const argument = jsonParse(text === '' ? '{}' : text);
+        params = method.readParams(encodeAlone(method.encodeParams, argument));
+      } catch (error) {
+        host.replyJson(id, 'badArgument', `${error.message}`);
+        return;
+      }
+      const value = await entry.instance[method.name](params, new Context(frame));
+      const results = method.readResults(encodeAlone(method.encodeResults, value === undefined ? EMPTY : value));
+      host.replyJson(id, '', jsonStringify(results.toObject(), jsonValue, 2));
+    } catch (error) {
+      const d = describe(error);
+      host.replyJson(id, d[0], d[5] === '' ? d[2] : d[5]);
+    }
+    setContext(undefined);
+  }
+
+  function jsonValue(key, value) {
+    if (typeof value === 'bigint') return `${value}`;
+    if (internals.isUint8Array(value)) return internals.base64(value);
+    return value;
+  }
+
+  function encodeAlone(encode, value) {
+    const b = privateBuilder();
+    b.begin(0);
+    encode(b, value);
+    const length = b.end();
+    return message.Message(new message.Chunk(b.buffer), 0, length, b.blobs);
+  }
+
+  // Life of the isolate.
+
+  function stub(importIndex, service, face) {
+    const methods = create(null);
+    for (const method of face.methods) {
+      const label = `${service}.${method.name}`;
+      defineProperty(methods, method.name, {
+        enumerable: true,
+        value: { [method.name]: (params) => call(importIndex, method, label, params) }[method.name],
+      });
+    }
+    return freeze(methods);
+  }
+
+  // Once, before any of the bundle's code: `generated` is what the schema's code was made into.
+  function attach(facts, ringBuffer, outboxBuffer, generated) {
+    config = facts.config;
+    rings = new Int32Array(ringBuffer);
+    recordWords = config.recordWords;
+    ringRecords = config.ringRecords;
+    inRing = config.inRing;
+    outRing = config.outRing;
+    outboxBytes = bufferLength(outboxBuffer);
+    builderOptions = { blobThreshold: config.moveThresholdBytes, maxBytes: config.messageBytes };
+    encoder = new message.Builder(outboxBuffer, outboxBytes, builderOptions);
+    bundle = freeze({ service: facts.service, version: facts.version, digest: facts.digest });
+    const interfaces = generated === undefined ? create(null) : generated(message).interfaces;
+    env = create(Object.prototype);
+    for (const { name, value } of facts.vars) env[name] = value;
+    facts.imports.forEach(({ name, service, interfaceId }, index) => {
+      env[name] = stub(index, service, interfaces[interfaceId]);
+    });
+    freeze(env);
+    served = facts.exports.map(({ name, className, interfaceId }) => {
+      const methods = [];
+      for (const method of interfaces[interfaceId].methods) methods[method.ordinal] = method;
+      return { name, className, methods, instance: undefined };
+    });
+    handler = facts.http ? undefined : null;
+    internals.setTimerScheduler((dueMs) => host.schedule(dueMs));
+    internals.setContinuationAccess(getContext, setContext);
+  }
+
+  // Once, after the main module was evaluated: constructs what it exports.
+  function start(namespace) {
+    for (const entry of served) {
+      const Class = namespace[entry.className];
+      if (typeof Class !== 'function') {
+        throw new TypeError(`[exports.${entry.name}] names class "${entry.className}", which the main module does not export`);
+      }
+      entry.instance = new Class(env);
+      for (const method of entry.methods) {
+        if (method !== undefined && typeof entry.instance[method.name] !== 'function') {
+          throw new TypeError(`class ${entry.className} lacks method "${method.name}", which its interface declares`);
+        }
+      }
+    }
+    if (handler === undefined) {
+      handler = namespace.default;
+      if (typeof handler !== 'object' || handler === null || typeof handler.fetch !== 'function') {
+        throw new TypeError('the main module\'s default export has no function "fetch"; write: export default { async fetch(request, env, ctx) { ... } }');
+      }
+    }
+  }
+
+  // The text of `error.stack`, with positions mapped to the bundle's sources.
+  function formatStack(error, sites) {
+    let text;
+    try {
+      text = errorToString(error);
+    } catch {
+      text = 'Error';
+    }
+    for (let i = 0; i < sites.length; i++) {
+      const site = sites[i];
+      const file = site.getFileName();
+      if (file === null || file === undefined || file === '' || file[0] === '<') continue;
+      const name = site.getFunctionName();
+      const line = site.getLineNumber();
+      const column = site.getColumnNumber();
+      const where = host.position(line, column) ?? `${file}:${line}:${column}`;
+      text += name ? `\n    at ${name} (${where})` : `\n    at ${where}`;
+    }
+    return text;
+  }
+
+  return {
+    attach, start, turn, settleError, fetch, bodyChunk, writable, abort, callJson, formatStack,
+    fireTimers: internals.fireTimers,
+  };
+})

@@ -1,0 +1,47 @@
+//! Every bound that a process keeps, in one place, each with its unit in its name.
+
+use std::time::Duration;
+
+/// Bounds that hold for each shard and each isolate on it.
+///
+/// Reaching one fails the request that reached it, with an error that names the bound; nothing
+/// else is affected. The defaults suit a small machine.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Requests that one shard has admitted and not yet ended.
+    pub requests_in_flight_per_shard: usize,
+    /// Calls between isolates that one shard has accepted and not yet settled.
+    pub calls_in_flight_per_shard: usize,
+    /// Calls and results that wait to be delivered to one isolate.
+    pub queued_records_per_isolate: usize,
+    /// Calls of one request that are under way at once, on all levels together; it bounds
+    /// services that call each other without end.
+    pub calls_in_flight_per_request: u32,
+    /// A message between isolates, all segments together.
+    pub message_bytes: usize,
+    /// Messages and `Data` fields above this size move by ownership; smaller ones are copied
+    /// once. 0 moves every message.
+    pub move_threshold_bytes: usize,
+    /// The JavaScript heap of an isolate whose bundle sets no limit of its own.
+    pub heap_mib: u32,
+    /// A turn of an isolate that runs longer than this is ended.
+    pub turn: Duration,
+    /// Evaluating a bundle's modules and constructing its classes, in wall time.
+    pub load: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            requests_in_flight_per_shard: 16_384,
+            calls_in_flight_per_shard: 65_536,
+            queued_records_per_isolate: 65_536,
+            calls_in_flight_per_request: 1_024,
+            message_bytes: 64 << 20,
+            move_threshold_bytes: 16 << 10,
+            heap_mib: 256,
+            turn: Duration::from_secs(5),
+            load: Duration::from_secs(10),
+        }
+    }
+}

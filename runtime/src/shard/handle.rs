@@ -1,0 +1,251 @@
+//! Talking to a shard from other threads.
+
+use std::io;
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use isolith_capnp::error_capnp::call_error::Kind;
+use isolith_versions::{BundleId, Digest, RoutingTable, ServiceName, VersionSet};
+use semver::Version;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::LocalSet;
+
+use super::Shard;
+use crate::error::{CallError, LoadError};
+use crate::limits::Limits;
+use crate::program::Program;
+
+/// Commands that wait for a shard; a sender past them waits.
+const COMMANDS_IN_FLIGHT: usize = 1_024;
+
+/// A method call with a JSON argument.
+pub(crate) struct JsonCall {
+    pub(crate) service: String,
+    /// `None`: the one that the request's set has.
+    pub(crate) version: Option<Version>,
+    /// `None`: the only one.
+    pub(crate) export: Option<String>,
+    pub(crate) method: String,
+    /// A JSON object; empty stands for `{}`.
+    pub(crate) argument: String,
+    pub(crate) deadline: Instant,
+}
+
+/// What a JSON call returned, and who answered.
+pub(crate) struct JsonReply {
+    pub(crate) json: String,
+    pub(crate) bundle: BundleId,
+    pub(crate) set: Digest,
+}
+
+/// What a shard holds and did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ShardStats {
+    /// Requests and background work that hold each set.
+    pub(crate) pins: Vec<(Digest, u64)>,
+    pub(crate) isolates: Vec<IsolateStats>,
+    /// Now.
+    pub(crate) requests_in_flight: u64,
+    /// Since the start.
+    pub(crate) requests_admitted: u64,
+}
+
+/// What one isolate holds and did.
+#[derive(Clone, Debug)]
+pub(crate) struct IsolateStats {
+    pub(crate) digest: Digest,
+    pub(crate) heap_bytes: u64,
+    pub(crate) external_bytes: u64,
+    /// Calls and HTTP requests handled.
+    pub(crate) requests: u64,
+    /// Those of them that failed.
+    pub(crate) errors: u64,
+}
+
+enum Command {
+    Load(Arc<Program>, oneshot::Sender<Result<(), LoadError>>),
+    Wire(Arc<VersionSet>, oneshot::Sender<Result<(), Digest>>),
+    Sweep,
+    Call(JsonCall, oneshot::Sender<Result<JsonReply, CallError>>),
+    Stats(oneshot::Sender<ShardStats>),
+    Connection(TcpStream),
+}
+
+/// A shard, as other threads see it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ShardHandle {
+    index: usize,
+    commands: mpsc::Sender<Command>,
+    drain: watch::Sender<bool>,
+    ended: watch::Receiver<bool>,
+}
+
+/// Serves one connection on the shard's thread; the receiver turns true when the shard drains.
+pub(crate) type ServeConnection = fn(
+    Rc<Shard>,
+    TcpStream,
+    watch::Receiver<bool>,
+) -> std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
+/// Starts a shard's thread.
+///
+/// It ends when it was told to drain and its last connection is served, or when the last handle
+/// is dropped.
+///
+/// # Errors
+/// If the operating system refuses the thread or its event loop.
+pub(crate) fn spawn(
+    index: usize,
+    limits: Limits,
+    routing: Arc<ArcSwap<RoutingTable>>,
+    entry: ServiceName,
+    serve: ServeConnection,
+) -> io::Result<ShardHandle> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (commands, receiver) = mpsc::channel(COMMANDS_IN_FLIGHT);
+    let (drain, draining) = watch::channel(false);
+    let (ended_sender, ended) = watch::channel(false);
+    thread::Builder::new()
+        .name(format!("isolith-shard-{index}"))
+        .spawn(move || {
+            let local = LocalSet::new();
+            let shard = Shard::new(index, limits, entry, routing);
+            local.block_on(&runtime, run(shard, receiver, draining, serve));
+            // Tasks that still hold isolates go before the thread that they belong to.
+            drop(local);
+            let _ = ended_sender.send(true);
+        })?;
+    Ok(ShardHandle {
+        index,
+        commands,
+        drain,
+        ended,
+    })
+}
+
+async fn run(
+    shard: Rc<Shard>,
+    mut commands: mpsc::Receiver<Command>,
+    mut draining: watch::Receiver<bool>,
+    serve: ServeConnection,
+) {
+    let pump = tokio::task::spawn_local(Rc::clone(&shard).pump());
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let command = tokio::select! {
+            command = commands.recv() => command,
+            _ = draining.wait_for(|draining| *draining) => None,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        let Some(command) = command else { break };
+        match command {
+            Command::Load(program, reply) => {
+                let shard = Rc::clone(&shard);
+                tokio::task::spawn_local(async move {
+                    let _ = reply.send(shard.load(program).await);
+                });
+            }
+            Command::Wire(set, reply) => {
+                let _ = reply.send(shard.wire(set));
+            }
+            Command::Sweep => {
+                shard.discard_ready();
+                shard.sweep();
+            }
+            Command::Call(call, reply) => {
+                let shard = Rc::clone(&shard);
+                tokio::task::spawn_local(async move {
+                    let _ = reply.send(shard.call_json(call).await);
+                });
+            }
+            Command::Stats(reply) => {
+                let _ = reply.send(shard.stats());
+            }
+            Command::Connection(stream) => {
+                connections.spawn_local(serve(Rc::clone(&shard), stream, draining.clone()));
+            }
+        }
+    }
+    while connections.join_next().await.is_some() {}
+    pump.abort();
+}
+
+impl ShardHandle {
+    /// The shard's number, from 0.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (sender, receiver) = oneshot::channel();
+        self.commands.send(command(sender)).await.ok()?;
+        receiver.await.ok()
+    }
+
+    /// Makes an isolate for the bundle and evaluates it. Does nothing if it is loaded already.
+    pub(crate) async fn load(&self, program: Arc<Program>) -> Result<(), LoadError> {
+        self.ask(|reply| Command::Load(program, reply))
+            .await
+            .unwrap_or(Err(LoadError::ShardGone { shard: self.index }))
+    }
+
+    /// Compiles a set whose bundles are all loaded; then the routing table may name it.
+    pub(crate) async fn wire(&self, set: Arc<VersionSet>) -> Result<(), LoadError> {
+        match self.ask(|reply| Command::Wire(set, reply)).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(digest)) => Err(LoadError::Schema {
+                bundle: digest.to_string(),
+                reason: format!("it was unloaded from shard {} meanwhile; deploy again", self.index),
+            }),
+            None => Err(LoadError::ShardGone { shard: self.index }),
+        }
+    }
+
+    /// Unloads what neither the routing table nor a pin names. Call it after the table changed,
+    /// and after a deployment was refused.
+    pub(crate) async fn sweep(&self) {
+        // A shard that is gone has nothing to unload.
+        let _ = self.commands.send(Command::Sweep).await;
+    }
+
+    /// Calls one method with a JSON argument, admitted like any request.
+    pub(crate) async fn call(&self, call: JsonCall) -> Result<JsonReply, CallError> {
+        self.ask(|reply| Command::Call(call, reply))
+            .await
+            .unwrap_or_else(|| {
+                Err(CallError::host(
+                    Kind::Disconnected,
+                    format!("shard {} has ended", self.index),
+                ))
+            })
+    }
+
+    /// What the shard holds and did. Enters each isolate for a moment.
+    pub(crate) async fn stats(&self) -> ShardStats {
+        self.ask(Command::Stats).await.unwrap_or_default()
+    }
+
+    /// Hands an accepted socket to the shard; false, and the socket closed, if the shard cannot
+    /// take it now.
+    pub(crate) fn connection(&self, stream: TcpStream) -> bool {
+        self.commands.try_send(Command::Connection(stream)).is_ok()
+    }
+
+    /// Tells the shard to take no more connections and to end when those it has are served.
+    pub(crate) fn drain(&self) {
+        self.drain.send_replace(true);
+    }
+
+    /// Waits until the shard's thread has let go of everything.
+    pub(crate) async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        // An error means that the thread is gone, which is what we wait for.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+}

@@ -1,0 +1,162 @@
+//! Loading bundles, compiling sets, and unloading both.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use isolith_versions::{Digest, VersionSet};
+
+use super::Shard;
+use super::wiring::ShardSet;
+use crate::error::LoadError;
+use crate::isolate::{Isolate, Life};
+use crate::program::Program;
+
+impl Shard {
+    /// Makes an isolate for the bundle and evaluates it. Does nothing if it is loaded already.
+    ///
+    /// Other isolates go on meanwhile: only the evaluation itself holds the thread.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the isolate that it was loading.
+    pub(crate) async fn load(self: &Rc<Self>, program: Arc<Program>) -> Result<(), LoadError> {
+        if self.loaded(program.id().digest).is_some() {
+            return Ok(());
+        }
+        let slot = self.take_slot();
+        let isolate = Isolate::new(self, slot, Arc::clone(&program))?;
+        self.place(slot, Some(Rc::clone(&isolate)));
+        let guard = SlotGuard { shard: self, slot };
+        let limit = self.limits.load;
+        match tokio::time::timeout(limit, isolate.evaluate(self)).await {
+            Ok(result) => result?,
+            Err(_) => {
+                return Err(LoadError::TooSlow {
+                    bundle: program.id().to_string(),
+                    limit_ms: limit.as_millis(),
+                });
+            }
+        }
+        isolate.life.set(Life::Ready);
+        std::mem::forget(guard);
+        Ok(())
+    }
+
+    /// Compiles a set for this shard, so that the routing table may name it.
+    ///
+    /// # Errors
+    /// The digest of a bundle that is not loaded here.
+    pub(crate) fn wire(&self, set: Arc<VersionSet>) -> Result<(), Digest> {
+        if self.sets.borrow().iter().any(|known| known.set.digest() == set.digest()) {
+            return Ok(());
+        }
+        let mut isolates = Vec::with_capacity(set.bundles().len());
+        for facts in set.bundles() {
+            let digest = facts.id.digest;
+            isolates.push(self.loaded(digest).ok_or(digest)?);
+        }
+        for isolate in &isolates {
+            isolate.life.set(Life::Serving);
+        }
+        self.sets.borrow_mut().push(Rc::new(ShardSet::new(set, isolates)));
+        Ok(())
+    }
+
+    /// The compiled form of a set that the routing table names.
+    pub(super) fn find_set(&self, set: &Arc<VersionSet>) -> Option<Rc<ShardSet>> {
+        let sets = self.sets.borrow();
+        sets.iter()
+            .find(|known| Arc::ptr_eq(&known.set, set))
+            .or_else(|| sets.iter().find(|known| known.set.digest() == set.digest()))
+            .map(Rc::clone)
+    }
+
+    /// P5: unloads each set that the routing table does not name and no root is pinned to, and
+    /// each isolate that served such sets only.
+    pub(crate) fn sweep(&self) {
+        let retired: Vec<Rc<ShardSet>> = {
+            let table = self.routing.load();
+            let mut sets = self.sets.borrow_mut();
+            let (kept, retired) = std::mem::take(&mut *sets).into_iter().partition(|set| {
+                // Besides this list, only roots hold a set.
+                Rc::strong_count(set) > 1
+                    || table
+                        .sets()
+                        .iter()
+                        .any(|(named, _)| named.digest() == set.set.digest())
+            });
+            *sets = kept;
+            retired
+        };
+        if !retired.is_empty() {
+            drop(retired);
+            self.unload(Life::Serving);
+        }
+    }
+
+    /// Unloads what was loaded for a deployment that was then refused.
+    pub(crate) fn discard_ready(&self) {
+        self.unload(Life::Ready);
+    }
+
+    /// Drops the isolates in this stage of their life that no compiled set has.
+    fn unload(&self, life: Life) {
+        let sets = self.sets.borrow();
+        let mut isolates = self.isolates.borrow_mut();
+        let mut dropped = Vec::new();
+        for place in isolates.iter_mut() {
+            if let Some(isolate) = place
+                && isolate.life.get() == life
+                && !sets.iter().any(|set| {
+                    set.isolates().iter().any(|wired| Rc::ptr_eq(wired, isolate))
+                })
+            {
+                dropped.extend(place.take());
+            }
+        }
+        drop((sets, isolates));
+        for isolate in dropped {
+            tracing::info!(shard = self.index, bundle = %isolate.program.id(), "unloaded");
+        }
+    }
+
+    fn loaded(&self, digest: Digest) -> Option<Rc<Isolate>> {
+        let isolates = self.isolates.borrow();
+        let ready = |isolate: &&Rc<Isolate>| {
+            isolate.life.get() != Life::Loading && isolate.program.id().digest == digest
+        };
+        isolates.iter().flatten().find(ready).map(Rc::clone)
+    }
+
+    fn take_slot(&self) -> usize {
+        let mut isolates = self.isolates.borrow_mut();
+        match isolates.iter().position(Option::is_none) {
+            Some(slot) => slot,
+            None => {
+                isolates.push(None);
+                isolates.len() - 1
+            }
+        }
+    }
+
+    fn place(&self, slot: usize, isolate: Option<Rc<Isolate>>) {
+        let handle = isolate.as_ref().and_then(|isolate| isolate.thread_safe_handle());
+        self.watch.set_handle(slot, handle);
+        let former = match self.isolates.borrow_mut().get_mut(slot) {
+            Some(place) => std::mem::replace(place, isolate),
+            None => None,
+        };
+        drop(former);
+    }
+}
+
+/// Empties a slot unless its isolate became ready.
+struct SlotGuard<'a> {
+    shard: &'a Rc<Shard>,
+    slot: usize,
+}
+
+impl Drop for SlotGuard<'_> {
+    fn drop(&mut self) {
+        self.shard.place(self.slot, None);
+    }
+}

@@ -1,0 +1,372 @@
+//! One thread and the isolates that live on it.
+//!
+//! Everything here runs on the shard's thread, so it needs no locks: a [`Shard`] is shared by
+//! `Rc`, and no `RefCell` of it is borrowed while JavaScript runs. Other threads talk to a shard
+//! through its [`ShardHandle`].
+//!
+//! Calls never nest on the stack. A stub leaves a record; when the caller's stack has unwound the
+//! shard collects the records ([`Shard::collect`]), puts each into its callee's mailbox, and the
+//! loop ([`pump`]) gives every isolate with mail one turn after the other.
+
+pub(crate) mod calls;
+mod handle;
+pub(crate) mod http;
+mod load;
+mod pump;
+mod requests;
+pub(crate) mod roots;
+mod watchdog;
+pub(crate) mod wiring;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use isolith_capnp::error_capnp::call_error::Kind;
+use isolith_versions::{Digest, RoutingTable, ServiceName};
+use tokio::sync::Notify;
+
+use crate::error::CallError;
+use crate::isolate::wire::{MOVED, Record, RecordKind};
+use crate::isolate::{Event, Isolate, Segment, Segment0};
+use crate::limits::Limits;
+use calls::{Call, CallKey, CallTable, from_words, to_words};
+pub(crate) use handle::{IsolateStats, JsonCall, JsonReply, ShardHandle, ShardStats, spawn};
+pub(crate) use requests::Pin;
+use roots::{RootKey, RootState, RootTable};
+use watchdog::{Watch, Watched};
+use wiring::ShardSet;
+
+/// One thread's isolates, the sets that wire them, and the requests that they serve.
+pub(crate) struct Shard {
+    index: usize,
+    limits: Limits,
+    /// The service whose `fetch` handles HTTP.
+    entry: ServiceName,
+    /// The routing table in force, shared with all shards. Each admission reads it once.
+    routing: Arc<ArcSwap<RoutingTable>>,
+    /// By slot.
+    isolates: RefCell<Vec<Option<Rc<Isolate>>>>,
+    /// Compiled sets: those in force, those still pinned, and one that is about to be published.
+    sets: RefCell<Vec<Rc<ShardSet>>>,
+    roots: RefCell<RootTable>,
+    calls: RefCell<CallTable>,
+    /// Slots of isolates that wait for a turn.
+    ready: RefCell<VecDeque<usize>>,
+    /// Wakes the pump when `ready` was empty.
+    wake: Notify,
+    /// True if a pin has ended and something may be unloaded.
+    sweep_due: Cell<bool>,
+    watch: Arc<Watch>,
+    admitted: Cell<u64>,
+}
+
+impl Shard {
+    /// A shard without isolates, for the current thread.
+    pub(crate) fn new(
+        index: usize,
+        limits: Limits,
+        entry: ServiceName,
+        routing: Arc<ArcSwap<RoutingTable>>,
+    ) -> Rc<Self> {
+        crate::platform::init_once();
+        Rc::new(Shard {
+            index,
+            entry,
+            routing,
+            isolates: RefCell::default(),
+            sets: RefCell::default(),
+            roots: RefCell::new(RootTable::new(limits.requests_in_flight_per_shard)),
+            calls: RefCell::new(CallTable::new(limits.calls_in_flight_per_shard)),
+            ready: RefCell::default(),
+            wake: Notify::new(),
+            sweep_due: Cell::new(false),
+            watch: Watch::new(limits.turn),
+            admitted: Cell::new(0),
+            limits,
+        })
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What this shard holds and did. Enters each isolate for a moment.
+    pub(crate) fn stats(&self) -> ShardStats {
+        let mut pins: Vec<(Digest, u64)> = Vec::new();
+        for set in self.sets.borrow().iter() {
+            pins.push((set.set.digest(), 0));
+        }
+        let roots = self.roots.borrow();
+        for root in roots.iter() {
+            let digest = root.set.set.digest();
+            if let Some((_, count)) = pins.iter_mut().find(|(known, _)| *known == digest) {
+                *count += 1;
+            }
+        }
+        let isolates = self.isolates.borrow();
+        ShardStats {
+            pins,
+            isolates: isolates.iter().flatten().map(|isolate| isolate.stats()).collect(),
+            requests_in_flight: roots.len() as u64,
+            requests_admitted: self.admitted.get(),
+        }
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Puts an isolate into the queue for a turn. The isolate makes sure that it stands there once.
+    pub(crate) fn enqueue(&self, slot: usize) {
+        let mut ready = self.ready.borrow_mut();
+        ready.push_back(slot);
+        if ready.len() == 1 {
+            self.wake.notify_one();
+        }
+    }
+
+    fn isolate(&self, slot: usize) -> Option<Rc<Isolate>> {
+        self.isolates.borrow().get(slot).cloned().flatten()
+    }
+
+    /// Marks that the isolate in `slot` runs JavaScript, until the guard is dropped.
+    pub(crate) fn watch(&self, slot: usize) -> Watched<'_> {
+        self.watch.enter(slot)
+    }
+
+    /// Takes what an isolate's JavaScript has posted and delivers it. No isolate is entered.
+    pub(crate) fn collect(&self, isolate: &Rc<Isolate>) {
+        let count = isolate.wire().take_out_count();
+        for index in 0..count {
+            let Some(record) = isolate.wire().get(index) else {
+                continue;
+            };
+            let root = from_words::<RootKey>(record.root);
+            match record.kind {
+                RecordKind::Call => {
+                    if let Err(error) = self.accept(isolate, &record, root) {
+                        isolate.push(Event::CallFailed {
+                            pending: record.id.0,
+                            error,
+                        });
+                    }
+                }
+                RecordKind::Return => self.settle(isolate, &record),
+                RecordKind::Hold => {
+                    // A root that is over stays over; the promise then holds nothing.
+                    self.roots.borrow_mut().hold(root);
+                }
+                RecordKind::Release => self.release(root),
+                RecordKind::Chunk => {}
+            }
+        }
+    }
+
+    /// Accepts a call that `caller` posted, or says why not. P3: the callee is the one that the
+    /// root's pinned set names for this caller's import.
+    fn accept(&self, caller: &Rc<Isolate>, record: &Record, key: RootKey) -> Result<(), CallError> {
+        let moved = caller.take_given(record.segments);
+        let mut roots = self.roots.borrow_mut();
+        let root = roots
+            .get_mut(key)
+            .ok_or_else(|| over(RootState::Ended))?;
+        if root.state != RootState::Active {
+            return Err(over(root.state));
+        }
+        if root.calls >= self.limits.calls_in_flight_per_request {
+            return Err(bound(
+                "calls_in_flight_per_request",
+                self.limits.calls_in_flight_per_request as usize,
+                "do the services call each other without end?",
+            ));
+        }
+        let (import, method) = (record.target >> 16, record.target & 0xffff);
+        let target = usize::try_from(import)
+            .ok()
+            .and_then(|import| root.set.target(caller.slot, import))
+            .ok_or_else(|| {
+                CallError::host(
+                    Kind::PinnedVersionGone,
+                    "the version set of this request has no such edge",
+                )
+            })?;
+        let callee = &target.callee;
+        if callee.queued() >= self.limits.queued_records_per_isolate {
+            return Err(bound(
+                "queued_records_per_isolate",
+                self.limits.queued_records_per_isolate,
+                "the callee is busy; try again later",
+            )
+            .in_bundle(callee.program.id()));
+        }
+        let segment0 = self.segment0(caller, record, &moved)?;
+        let call = self
+            .calls
+            .borrow_mut()
+            .insert(Call {
+                caller: Rc::clone(caller),
+                pending: record.id.0,
+                callee: Rc::clone(callee),
+                root: key,
+            })
+            .ok_or_else(|| {
+                bound(
+                    "calls_in_flight_per_shard",
+                    self.limits.calls_in_flight_per_shard,
+                    "try again later",
+                )
+            })?;
+        root.calls += 1;
+        let incoming = Record {
+            id: to_words(call),
+            target: (i32::from(target.export) << 16) | method,
+            ..*record
+        };
+        callee.receive(incoming, segment0, moved);
+        Ok(())
+    }
+
+    /// Hands the results that `callee` posted to whoever waits for them.
+    fn settle(&self, callee: &Rc<Isolate>, record: &Record) {
+        let moved = callee.take_given(record.segments);
+        let Some(call) = self.calls.borrow_mut().settle(from_words(record.id), callee) else {
+            return;
+        };
+        callee.count(false);
+        self.end_call(&call);
+        match self.segment0(callee, record, &moved) {
+            Ok(segment0) => {
+                let incoming = Record {
+                    id: (call.pending, 0),
+                    ..*record
+                };
+                call.caller.receive(incoming, segment0, moved);
+            }
+            Err(error) => call.caller.push(Event::CallFailed {
+                pending: call.pending,
+                error,
+            }),
+        }
+    }
+
+    /// Fails a call that `callee` was to answer.
+    pub(crate) fn fail_call(&self, callee: &Rc<Isolate>, key: CallKey, error: CallError) {
+        let Some(call) = self.calls.borrow_mut().settle(key, callee) else {
+            return;
+        };
+        callee.count(true);
+        self.end_call(&call);
+        call.caller.push(Event::CallFailed {
+            pending: call.pending,
+            error,
+        });
+    }
+
+    /// Fails everything that waits for `isolate`: its turn was cut short.
+    pub(crate) fn fail_isolate(&self, isolate: &Rc<Isolate>, error: &CallError) {
+        tracing::warn!(bundle = %isolate.program.id(), %error, "a turn was ended");
+        self.fail_calls(|call| Rc::ptr_eq(&call.callee, isolate), error);
+        isolate.fail_exchanges(error);
+    }
+
+    /// Fails the calls that a root has under way: its deadline has passed.
+    fn expire(&self, key: RootKey, error: &CallError) {
+        self.roots.borrow_mut().expire(key);
+        self.fail_calls(|call| call.root == key, error);
+    }
+
+    /// Gives the callers of some calls an error now, whatever the callees do later.
+    fn fail_calls(&self, which: impl Fn(&Call) -> bool, error: &CallError) {
+        let calls = self.calls.borrow_mut().take(which);
+        for call in calls {
+            self.end_call(&call);
+            call.caller.push(Event::CallFailed {
+                pending: call.pending,
+                error: error.clone(),
+            });
+        }
+    }
+
+    fn end_call(&self, call: &Call) {
+        let unpinned = self.roots.borrow_mut().settle_call(call.root);
+        self.after_unpin(unpinned);
+    }
+
+    /// Takes a hold off a root.
+    fn release(&self, key: RootKey) {
+        let unpinned = self.roots.borrow_mut().release(key);
+        self.after_unpin(unpinned);
+    }
+
+    fn after_unpin(&self, unpinned: Option<Rc<ShardSet>>) {
+        // The set in force is pinned and unpinned all the time; only one that is not can go.
+        if let Some(set) = unpinned
+            && !self.in_force(&set)
+        {
+            self.sweep_due.set(true);
+            self.wake.notify_one();
+        }
+    }
+
+    fn in_force(&self, set: &ShardSet) -> bool {
+        let table = self.routing.load();
+        table.sets().iter().any(|(named, _)| Arc::ptr_eq(named, &set.set))
+    }
+
+    /// Where segment 0 of a posted message lies.
+    fn segment0<'a>(
+        &self,
+        sender: &'a Isolate,
+        record: &Record,
+        moved: &[Segment],
+    ) -> Result<Segment0<'a>, CallError> {
+        let moved: usize = moved.iter().map(|segment| segment.store.byte_length()).sum();
+        let small = match record.offset {
+            MOVED => 0,
+            _ => usize::try_from(record.length).unwrap_or(usize::MAX),
+        };
+        if small.saturating_add(moved) > self.limits.message_bytes {
+            return Err(CallError::host(
+                Kind::TooLarge,
+                format!(
+                    "the message is larger than message_bytes ({})",
+                    self.limits.message_bytes
+                ),
+            ));
+        }
+        if record.offset == MOVED {
+            return Ok(Segment0::Moved(record.length));
+        }
+        let offset = usize::try_from(record.offset).unwrap_or(usize::MAX);
+        sender
+            .wire()
+            .outbox()
+            .bytes(offset, small)
+            .map(Segment0::Small)
+            .ok_or_else(|| CallError::host(Kind::BadMessage, "the message lies outside its outbox"))
+    }
+}
+
+fn over(state: RootState) -> CallError {
+    match state {
+        RootState::Expired => CallError::host(
+            Kind::DeadlineExceeded,
+            "the deadline of the request has passed",
+        ),
+        RootState::Active | RootState::Ended => CallError::host(
+            Kind::RequestEnded,
+            "the request that this call belongs to has ended; \
+             give work that outlives the response to ctx.waitUntil",
+        ),
+    }
+}
+
+fn bound(name: &str, value: usize, hint: &str) -> CallError {
+    CallError::host(
+        Kind::Overloaded,
+        format!("the bound {name} ({value}) is reached; {hint}"),
+    )
+}

@@ -1,0 +1,241 @@
+//! Admission, and the requests that a shard runs.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use isolith_capnp::error_capnp::call_error::Kind;
+use isolith_versions::VersionSet;
+use tokio::sync::oneshot;
+
+use super::Shard;
+use super::handle::{JsonCall, JsonReply};
+use super::http::{HttpRequest, HttpResponse};
+use super::roots::RootKey;
+use super::wiring::ShardSet;
+use crate::error::CallError;
+use crate::isolate::{Event, Isolate};
+
+/// A request's own hold on its root: dropping it ends the root.
+///
+/// Keep it until the response's body has been sent.
+pub(crate) struct Pin {
+    shard: Rc<Shard>,
+    root: RootKey,
+    set: Rc<ShardSet>,
+    epoch: u64,
+    deadline: Instant,
+}
+
+impl Pin {
+    /// The epoch of the routing table that admitted the request.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The version set that the request is pinned to.
+    pub(crate) fn set(&self) -> &Arc<VersionSet> {
+        &self.set.set
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.shard.release(self.root);
+    }
+}
+
+impl Shard {
+    /// Admits a request. P1: the routing table is read once, as one value, and the root is pinned
+    /// to the set that `draw` (uniform over all of u64) chooses from it.
+    ///
+    /// Does not wait, and allocates nothing once the tables have grown.
+    ///
+    /// # Errors
+    /// `Overloaded` if the shard has as many requests as it may; `PinnedVersionGone` if the set
+    /// is not wired here.
+    pub(crate) fn admit(self: &Rc<Self>, draw: u64, deadline: Instant) -> Result<Pin, CallError> {
+        let table = self.routing.load();
+        let admission = table.admit(draw);
+        let set = self.find_set(admission.set).ok_or_else(|| {
+            CallError::host(
+                Kind::PinnedVersionGone,
+                format!(
+                    "set {} is in force but not loaded on shard {}",
+                    admission.set.digest().short(),
+                    self.index
+                ),
+            )
+        })?;
+        self.pin(set, admission.epoch, deadline)
+    }
+
+    fn pin(
+        self: &Rc<Self>,
+        set: Rc<ShardSet>,
+        epoch: u64,
+        deadline: Instant,
+    ) -> Result<Pin, CallError> {
+        let root = self.roots.borrow_mut().insert(Rc::clone(&set), deadline);
+        let root = root.ok_or_else(|| {
+            super::bound(
+                "requests_in_flight_per_shard",
+                self.limits.requests_in_flight_per_shard,
+                "try again later",
+            )
+        })?;
+        self.admitted.set(self.admitted.get() + 1);
+        Ok(Pin {
+            shard: Rc::clone(self),
+            root,
+            set,
+            epoch,
+            deadline,
+        })
+    }
+
+    /// Runs the entry bundle's `fetch` handler and waits for the head of its response.
+    ///
+    /// # Errors
+    /// What the handler threw; `DeadlineExceeded` if nothing came in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future, or the body of the response, aborts the request's signal.
+    pub(crate) async fn fetch(
+        self: &Rc<Self>,
+        pin: &Pin,
+        mut request: HttpRequest,
+    ) -> Result<HttpResponse, CallError> {
+        let entry = pin
+            .set
+            .set
+            .entry(self.entry.as_str())
+            .and_then(|bundle| pin.set.isolate(bundle))
+            .map(Rc::clone)
+            .ok_or_else(|| {
+                CallError::host(
+                    Kind::NotFound,
+                    format!("the version set has no entry service {}", self.entry),
+                )
+            })?;
+        let (sender, receiver) = oneshot::channel();
+        // The glue needs to know that there is a body; the body itself stays in the exchange.
+        let body = request.body.take();
+        let has_body = body.is_some();
+        let exchange = entry.open_exchange(body, sender);
+        let mut guard = ExchangeGuard {
+            isolate: Rc::clone(&entry),
+            exchange: Some(exchange),
+        };
+        entry.push(Event::Fetch {
+            exchange,
+            root: pin.root,
+            head: request,
+            has_body,
+        });
+        let response = self.by_deadline(pin, receiver).await;
+        match &response {
+            // The service still writes the body; a dropped receiver tells it that nobody reads.
+            Ok(_) => guard.exchange = None,
+            Err(_) => drop(guard),
+        }
+        response
+    }
+
+    /// Calls one method with a JSON argument, admitted like any request.
+    ///
+    /// # Errors
+    /// `NotFound` if the set has no such service, version or export; what the method threw.
+    pub(crate) async fn call_json(self: &Rc<Self>, call: JsonCall) -> Result<JsonReply, CallError> {
+        let pin = self.admit(fastrand::u64(..), call.deadline)?;
+        let (isolate, export) = self.json_target(&pin, &call)?;
+        let receiver = isolate.call_json(pin.root, export, call.method, call.argument);
+        let json = self.by_deadline(&pin, receiver).await?;
+        Ok(JsonReply {
+            json,
+            bundle: isolate.program.id().clone(),
+            set: pin.set().digest(),
+        })
+    }
+
+    fn json_target(&self, pin: &Pin, call: &JsonCall) -> Result<(Rc<Isolate>, usize), CallError> {
+        let not_found = |reason: String| CallError::host(Kind::NotFound, reason);
+        let mut versions = Vec::new();
+        for isolate in pin.set.isolates() {
+            let id = isolate.program.id();
+            if id.service.as_str() != call.service {
+                continue;
+            }
+            if call.version.as_ref().is_some_and(|wanted| *wanted != id.version) {
+                versions.push(id.version.to_string());
+                continue;
+            }
+            let exports = &isolate.program.facts.exports;
+            let named = |name: &str| exports.iter().position(|export| &*export.name == name);
+            let export = match (&call.export, exports.len()) {
+                (Some(name), _) => named(name),
+                (None, 1) => Some(0),
+                (None, _) => None,
+            };
+            let known: Vec<&str> = exports.iter().map(|export| &*export.name).collect();
+            return export.map(|export| (Rc::clone(isolate), export)).ok_or_else(|| {
+                not_found(format!(
+                    "{id} has these exports: {}; name one as EXPORT.method",
+                    known.join(", ")
+                ))
+            });
+        }
+        Err(not_found(match versions.is_empty() {
+            true => format!(
+                "no service {} in set {}; `isolith status` lists what there is",
+                call.service,
+                pin.set().digest().short()
+            ),
+            false => format!(
+                "{} has version {} in set {}, not the one asked for",
+                call.service,
+                versions.join(", "),
+                pin.set().digest().short()
+            ),
+        }))
+    }
+
+    /// Waits for an answer until the pin's deadline; past it, the root's calls are failed.
+    async fn by_deadline<T>(
+        &self,
+        pin: &Pin,
+        answer: oneshot::Receiver<Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let deadline = tokio::time::Instant::from_std(pin.deadline);
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(CallError::host(
+                Kind::Disconnected,
+                "the isolate went away before it answered; try again",
+            )),
+            Err(_) => {
+                let error = CallError::host(
+                    Kind::DeadlineExceeded,
+                    "no answer came before the deadline of the request",
+                );
+                self.expire(pin.root, &error);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Tells the service that nobody waits any more.
+struct ExchangeGuard {
+    isolate: Rc<Isolate>,
+    exchange: Option<i32>,
+}
+
+impl Drop for ExchangeGuard {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange {
+            self.isolate
+                .abort_exchange(exchange, "the client is gone or the deadline passed");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A version set compiled for one shard: who each import leads to, as an index.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use isolith_versions::VersionSet;
+
+use crate::isolate::Isolate;
+
+/// Where one import leads.
+pub(crate) struct Target {
+    pub(crate) callee: Rc<Isolate>,
+    /// The index of the callee's export.
+    pub(crate) export: u16,
+}
+
+/// A version set on one shard: its isolates and its edges.
+///
+/// Looking an edge up takes two indexings. The set is immutable; pins hold it by `Rc`.
+pub(crate) struct ShardSet {
+    pub(crate) set: Arc<VersionSet>,
+    /// By bundle index of the set.
+    isolates: Vec<Rc<Isolate>>,
+    /// By isolate slot, then by the caller's import; empty for isolates outside the set.
+    targets: Vec<Box<[Target]>>,
+}
+
+impl ShardSet {
+    /// Compiles `set`; `isolates` has one isolate for each bundle of the set, in its order.
+    pub(crate) fn new(set: Arc<VersionSet>, isolates: Vec<Rc<Isolate>>) -> Self {
+        let slots = isolates.iter().map(|isolate| isolate.slot + 1).max();
+        let mut targets: Vec<Box<[Target]>> = Vec::new();
+        targets.resize_with(slots.unwrap_or(0), || Box::new([]));
+        for (bundle, isolate) in isolates.iter().enumerate() {
+            let row: Box<[Target]> = set
+                .edges(bundle)
+                .iter()
+                .filter_map(|edge| {
+                    Some(Target {
+                        callee: Rc::clone(isolates.get(edge.callee)?),
+                        export: u16::try_from(edge.export).ok()?,
+                    })
+                })
+                .collect();
+            if let Some(place) = targets.get_mut(isolate.slot) {
+                *place = row;
+            }
+        }
+        ShardSet {
+            set,
+            isolates,
+            targets,
+        }
+    }
+
+    /// Where `import` of the bundle in `caller` leads under this set.
+    pub(crate) fn target(&self, caller: usize, import: usize) -> Option<&Target> {
+        self.targets.get(caller)?.get(import)
+    }
+
+    /// The isolate of the set's bundle number `bundle`.
+    pub(crate) fn isolate(&self, bundle: usize) -> Option<&Rc<Isolate>> {
+        self.isolates.get(bundle)
+    }
+
+    /// The isolates of the set, by bundle number.
+    pub(crate) fn isolates(&self) -> &[Rc<Isolate>] {
+        &self.isolates
+    }
+}
