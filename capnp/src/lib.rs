@@ -1,4 +1,14 @@
 //! Cap'n Proto for Isolith.
+pub mod javascript;
+pub mod model;
+pub mod schema;
+
+#[doc(hidden)]
+pub mod fixtures;
+
+/// Reading and building messages in JavaScript: the text of a function expression that takes the
+/// host's help and returns what [`javascript::generate`]'s output stands on. See its head comment.
+pub const MESSAGE_JS: &str = include_str!("../js/message.js");
 
 /// The bundle file: `schema/bundle.capnp`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::unwrap_used)]

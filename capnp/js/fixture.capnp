@@ -1,0 +1,85 @@
+@0xd1f2a85b60c943e7;
+# Every kind of field that the generators support, for message.test.js and the crate's tests.
+
+interface Fixture {
+  kinds @0 (kinds :Kinds) -> (kinds :Kinds);
+  small @1 (id :Int32, name :Text, ok :Bool, score :Float64, color :Color) -> (user :User);
+  blob @2 (data :Data, more :List(Data)) -> (data :Data);
+  evolve @3 Old -> New;
+  then @4 () -> ();
+}
+
+enum Color { red @0; green @1; blue @2; }
+
+struct User {
+  id @0 :UInt64;
+  name @1 :Text;
+  tags @2 :List(Text);
+  friend @3 :User;
+}
+
+struct Kinds {
+  void @0 :Void;
+  bool @1 :Bool = true;
+  int8 @2 :Int8 = -3;
+  int16 @3 :Int16;
+  int32 @4 :Int32 = -7;
+  int64 @5 :Int64 = -5000000000;
+  uint8 @6 :UInt8;
+  uint16 @7 :UInt16;
+  uint32 @8 :UInt32 = 4000000000;
+  uint64 @9 :UInt64;
+  float32 @10 :Float32 = 1.5;
+  float64 @11 :Float64 = -2.25;
+  text @12 :Text = "default";
+  data @13 :Data = 0x"010203";
+  color @14 :Color = green;
+  user @15 :User;
+
+  voids @16 :List(Void);
+  bools @17 :List(Bool);
+  int8s @18 :List(Int8);
+  uint16s @19 :List(UInt16);
+  int32s @20 :List(Int32);
+  int64s @21 :List(Int64);
+  float64s @22 :List(Float64);
+  texts @23 :List(Text);
+  datas @24 :List(Data);
+  colors @25 :List(Color);
+  users @26 :List(User);
+  matrix @27 :List(List(Int32));
+
+  union {
+    none @28 :Void;
+    number @29 :Int32;
+    word @30 :Text;
+    pair :group { left @31 :Int16; right @32 :Text; }
+  }
+
+  place :group { x @33 :Float32; y @34 :Float32; label @35 :Text; }
+
+  contact :union {
+    email @36 :Text;
+    phone @37 :UInt32;
+    nobody @38 :Void;
+  }
+
+  constructor @39 :Bool;
+}
+
+struct Old {
+  id @0 :Int32;
+  sizes @1 :List(UInt16);
+}
+
+struct New {
+  id @0 :Int32;
+  sizes @1 :List(Size);
+  note @2 :Text = "new";
+  count @3 :UInt16 = 9;
+}
+
+struct Size {
+  value @0 :UInt16;
+  unit @1 :Text;
+}
