@@ -60,7 +60,7 @@ export class CatalogService implements Catalog.Server {
 
 function lookup(id: string) {
   const product = findProduct(id);
-  return product ? { product } : { missing: undefined };
+  return product ? { product } : { missing: null };
 }
 
 function order(sort: string, scores?: Map<Product, number>): (a: Product, b: Product) => number {
