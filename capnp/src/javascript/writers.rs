@@ -8,6 +8,17 @@ use std::fmt::Write as _;
 use super::{Plan, element, readers::bits, size_code, struct_name, view};
 use crate::model::{Field, FieldKind, Type, Value};
 
+/// Methods that plain objects inherit: not values of fields with such names.
+const INHERITED: [&str; 7] = [
+    "constructor",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "toLocaleString",
+    "toString",
+    "valueOf",
+];
+
 impl Plan<'_> {
     pub(super) fn writer(&self, index: usize, text: &mut String) {
         let (node, layout) = self.structs[index];
@@ -25,7 +36,11 @@ impl Plan<'_> {
         for field in &layout.fields {
             let name = &field.name;
             let body = self.put_field(field, u64::from(layout.data_words) * 8);
-            let _ = write!(text, "    v = o.{name};\n    if (v !== undefined) {{\n      k++;\n");
+            let _ = writeln!(text, "    v = o.{name};");
+            if INHERITED.contains(&name.as_str()) {
+                text.push_str("    if (typeof v === 'function') v = undefined;\n");
+            }
+            text.push_str("    if (v !== undefined) {\n      k++;\n");
             let is_void = matches!(&field.kind, FieldKind::Slot { ty: Type::Void, .. });
             if is_void {
                 let _ = writeln!(
