@@ -5,8 +5,10 @@
 //! holds what was inlined against the lock file, and writes one [`bundle`]. [`store`] keeps
 //! bundles by digest, [`inspect`] prints them. No V8, no Node, no capnp compiler, no clock.
 
+pub mod build;
 pub mod bundle;
 mod bundler;
+pub mod inspect;
 pub mod install;
 pub mod lock;
 pub mod manifest;

@@ -230,6 +230,7 @@ impl<'t> Reader<'t> {
         });
         let main = self.required(table, value, "[service]", "main", "`main = \"src/main.ts\"`");
         let main = main.and_then(|(main, span)| {
+            let main = main.strip_prefix("./").unwrap_or(main);
             let checked = match is_inside(main) {
                 true => Ok(main.to_owned()),
                 false => Err(format!("`{main}` is not a path inside the service's folder")),
@@ -288,7 +289,8 @@ impl<'t> Reader<'t> {
     ) -> Option<InterfaceRef> {
         let form = "`interface = \"schema/auth.capnp:Auth\"`";
         let (text, span) = self.required(table, parent, place, "interface", form)?;
-        let parts = text.rsplit_once(':').filter(|(file, name)| {
+        let plain = text.strip_prefix("./").unwrap_or(text);
+        let parts = plain.rsplit_once(':').filter(|(file, name)| {
             is_inside(file) && file.ends_with(".capnp") && name.split('.').all(is_identifier)
         });
         let checked = parts
@@ -472,7 +474,7 @@ fn is_identifier(name: &str) -> bool {
 fn is_inside(path: &str) -> bool {
     !path.is_empty()
         && !path.contains(['\\', ':'])
-        && path.split('/').all(|part| !part.is_empty() && part != "..")
+        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
 }
 
 #[cfg(test)]
