@@ -105,7 +105,10 @@ pub fn generate(schema: &Schema, interfaces: &[u64]) -> Result<String, GenerateE
     let mut text = String::from(PROLOGUE);
     for (index, names) in plan.enums.iter().enumerate() {
         let _ = writeln!(text, "  const E{index} = names({names:?});");
-        let numbers: Vec<String> = (0..).zip(*names).map(|(n, name): (u32, _)| format!("{name:?}: {n}")).collect();
+        let numbers: Vec<String> = (0..)
+            .zip(*names)
+            .map(|(n, name): (u32, _)| format!("{name:?}: {n}"))
+            .collect();
         let _ = writeln!(
             text,
             "  const N{index} = rt.freeze({{ __proto__: null, {} }});",
@@ -137,7 +140,10 @@ const PROLOGUE: &str = "(function (rt) {
 
 impl<'a> Plan<'a> {
     fn interface(&mut self, id: u64, table: &mut String) -> Result<(), GenerateError> {
-        let found = self.schema.interface_by_id(id).ok_or(GenerateError::NoInterface(id))?;
+        let found = self
+            .schema
+            .interface_by_id(id)
+            .ok_or(GenerateError::NoInterface(id))?;
         let (node, interface) = found;
         let unsupported = |member: &str, what, hint| {
             let member = format!("{}{member}", node.name);
@@ -179,7 +185,10 @@ impl<'a> Plan<'a> {
         if let Some(&index) = self.struct_index.get(&id) {
             return Ok(index);
         }
-        let found = self.schema.struct_by_id(id).ok_or(GenerateError::NoInterface(id))?;
+        let found = self
+            .schema
+            .struct_by_id(id)
+            .ok_or(GenerateError::NoInterface(id))?;
         let (node, layout) = found;
         if node.is_generic {
             return Err(GenerateError::Unsupported {
@@ -219,9 +228,10 @@ impl<'a> Plan<'a> {
         let what = match ty {
             Type::Struct(id) => return self.structure(*id).map(drop),
             Type::Enum(id) => {
-                if let (false, Some((_, names))) =
-                    (self.enum_index.contains_key(id), self.schema.enum_by_id(*id))
-                {
+                if let (false, Some((_, names))) = (
+                    self.enum_index.contains_key(id),
+                    self.schema.enum_by_id(*id),
+                ) {
                     self.enum_index.insert(*id, self.enums.len());
                     self.enums.push(names);
                 }
@@ -241,7 +251,11 @@ impl<'a> Plan<'a> {
             _ => return Ok(()),
         };
         let hint = "leave it out or give it a concrete type of data";
-        Err(GenerateError::Unsupported { member: member(), what, hint })
+        Err(GenerateError::Unsupported {
+            member: member(),
+            what,
+            hint,
+        })
     }
 
     /// The number of a struct that `structure` has taken in.
@@ -290,7 +304,11 @@ fn view(ty: &Type) -> (&'static str, u32) {
 
 /// `index` into a view: `(at) >> 2`.
 fn element(at: &str, shift: u32) -> String {
-    if shift == 0 { at.to_owned() } else { format!("({at}) >> {shift}") }
+    if shift == 0 {
+        at.to_owned()
+    } else {
+        format!("({at}) >> {shift}")
+    }
 }
 
 /// The list element size code of the wire format.

@@ -1,7 +1,9 @@
 //! Cap'n Proto for Isolith.
+pub mod compat;
 pub mod javascript;
 pub mod model;
 pub mod schema;
+pub mod typescript;
 
 #[doc(hidden)]
 pub mod fixtures;

@@ -229,7 +229,9 @@ impl Node {
     /// The path of the file that declares it: `schema/auth.capnp`.
     #[must_use]
     pub fn file(&self) -> &str {
-        self.name.split_once(':').map_or(&self.name, |(file, _)| file)
+        self.name
+            .split_once(':')
+            .map_or(&self.name, |(file, _)| file)
     }
 
     /// Its name inside the file: `Auth.check$Params`.

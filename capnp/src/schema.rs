@@ -52,7 +52,10 @@ pub fn compile(
     import_paths: &[impl AsRef<Path>],
 ) -> Result<Vec<u8>, SchemaError> {
     let resolve = |path: &Path| {
-        let unreadable = |source| SchemaError::Unreadable { file: path.to_owned(), source };
+        let unreadable = |source| SchemaError::Unreadable {
+            file: path.to_owned(),
+            source,
+        };
         root.join(path).canonicalize().map_err(unreadable)
     };
     let root = resolve(Path::new(""))?;

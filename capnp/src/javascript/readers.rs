@@ -41,7 +41,11 @@ impl Plan<'_> {
         self.to_object(layout, text);
         text.push_str("  }\n");
         if layout.tag_offset.is_some() {
-            let _ = writeln!(text, "  const U{index} = names([{}]);", members(layout).join(", "));
+            let _ = writeln!(
+                text,
+                "  const U{index} = names([{}]);",
+                members(layout).join(", ")
+            );
         }
         let _ = writeln!(text, "  finishStruct(S{index}, {:?});", struct_name(node));
     }
@@ -52,16 +56,28 @@ impl Plan<'_> {
         let mut cases = String::new();
         for field in &layout.fields {
             let name = &field.name;
-            let is_struct = matches!(&field.kind, FieldKind::Slot { ty: Type::Struct(_), .. });
+            let is_struct = matches!(
+                &field.kind,
+                FieldKind::Slot {
+                    ty: Type::Struct(_),
+                    ..
+                }
+            );
             let value = match &field.kind {
                 FieldKind::Group(_) => format!("this.{name}.toObject()"),
-                FieldKind::Slot { ty: Type::List(_) | Type::Struct(_), .. } => {
+                FieldKind::Slot {
+                    ty: Type::List(_) | Type::Struct(_),
+                    ..
+                } => {
                     format!("this.{name}.toObject()")
                 }
                 FieldKind::Slot { .. } => format!("this.{name}"),
             };
             let add = match &field.kind {
-                FieldKind::Slot { ty: Type::Struct(id), .. } => format!(
+                FieldKind::Slot {
+                    ty: Type::Struct(id),
+                    ..
+                } => format!(
                     "{{ const r = this.{name}; if (!S{}.absent(r)) o = {{ ...o, {name}: r.toObject() }}; }}",
                     self.struct_number(*id)
                 ),
@@ -89,7 +105,11 @@ impl Plan<'_> {
                 let group = self.struct_number(*id);
                 return format!("new S{group}(this.#s, this.#d, this.#n, this.#c, this.#l)");
             }
-            FieldKind::Slot { offset, ty, default } => (*offset, ty, default),
+            FieldKind::Slot {
+                offset,
+                ty,
+                default,
+            } => (*offset, ty, default),
         };
         let pointer = format!("this.#s, this.#d + this.#n + {}", u64::from(offset) * 8);
         let there = format!("this.#c > {offset}");
@@ -124,7 +144,11 @@ impl Plan<'_> {
     fn data_getter(&self, ty: &Type, offset: u32, default: u64) -> String {
         if matches!(ty, Type::Bool) {
             let (byte, mask) = (offset / 8, 1 << (offset % 8));
-            let (test, absent) = if default == 0 { ("!==", false) } else { ("===", true) };
+            let (test, absent) = if default == 0 {
+                ("!==", false)
+            } else {
+                ("===", true)
+            };
             return format!(
                 "this.#n > {byte} ? (this.#v.u8[this.#d + {byte}] & {mask}) {test} 0 : {absent}"
             );
@@ -133,13 +157,22 @@ impl Plan<'_> {
         let at = u64::from(offset) * size;
         let there = format!("this.#n >= {}", at + size);
         let (view, shift) = view(ty);
-        let place = |view| format!("this.#v.{view}[{}]", element(&format!("this.#d + {at}"), shift));
+        let place = |view| {
+            format!(
+                "this.#v.{view}[{}]",
+                element(&format!("this.#d + {at}"), shift)
+            )
+        };
         let raw = place(view);
         let signed = default.cast_signed();
         match ty {
             Type::Enum(id) => {
                 let names = self.enum_number(*id);
-                let raw = if default == 0 { raw } else { format!("({raw} ^ {default})") };
+                let raw = if default == 0 {
+                    raw
+                } else {
+                    format!("({raw} ^ {default})")
+                };
                 format!("named(E{names}, {there} ? {raw} : {default})")
             }
             _ if default == 0 && matches!(ty, Type::Int64 | Type::UInt64) => {
@@ -149,10 +182,16 @@ impl Plan<'_> {
             Type::Int64 => format!("{there} ? {raw} ^ {signed}n : {signed}n"),
             Type::UInt64 => format!("{there} ? {raw} ^ {default}n : {default}n"),
             Type::Float32 => {
-                format!("float32({there} ? {} ^ {default} : {default})", place("i32"))
+                format!(
+                    "float32({there} ? {} ^ {default} : {default})",
+                    place("i32")
+                )
             }
             Type::Float64 => {
-                format!("float64({there} ? {} ^ {signed}n : {signed}n)", place("i64"))
+                format!(
+                    "float64({there} ? {} ^ {signed}n : {signed}n)",
+                    place("i64")
+                )
             }
             Type::UInt32 => format!("{there} ? ({raw} ^ {default}) >>> 0 : {default}"),
             _ => format!("{there} ? {raw} ^ {signed} : {signed}"),
@@ -216,12 +255,19 @@ impl Plan<'_> {
 /// An expression for the union's tag.
 fn tag(layout: &Struct) -> Option<String> {
     let offset = layout.tag_offset?;
-    Some(format!("this.#n >= {} ? this.#v.u16[(this.#d + {offset}) >> 1] : 0", offset + 2))
+    Some(format!(
+        "this.#n >= {} ? this.#v.u16[(this.#d + {offset}) >> 1] : 0",
+        offset + 2
+    ))
 }
 
 /// The names of the union's members, at their tags.
 fn members(layout: &Struct) -> Vec<String> {
-    let count = layout.fields.iter().filter(|field| field.tag.is_some()).count();
+    let count = layout
+        .fields
+        .iter()
+        .filter(|field| field.tag.is_some())
+        .count();
     let mut names = vec!["undefined".to_owned(); count];
     for field in &layout.fields {
         if let Some(name) = field.tag.and_then(|tag| names.get_mut(usize::from(tag))) {
@@ -240,7 +286,9 @@ pub(super) fn bits(default: &Value) -> u64 {
 
 /// A JavaScript string literal.
 fn text_default(default: &Value) -> String {
-    let Value::Text(text) = default else { return "''".to_owned() };
+    let Value::Text(text) = default else {
+        return "''".to_owned();
+    };
     let mut literal = String::from("\"");
     for unit in text.encode_utf16() {
         match char::from_u32(unit.into()) {

@@ -22,7 +22,11 @@ const INHERITED: [&str; 7] = [
 impl Plan<'_> {
     pub(super) fn writer(&self, index: usize, text: &mut String) {
         let (node, layout) = self.structs[index];
-        let fields: Vec<&str> = layout.fields.iter().map(|field| field.name.as_str()).collect();
+        let fields: Vec<&str> = layout
+            .fields
+            .iter()
+            .map(|field| field.name.as_str())
+            .collect();
         let _ = writeln!(
             text,
             "  const F{index} = names({fields:?});
@@ -92,13 +96,22 @@ impl Plan<'_> {
         match &field.kind {
             FieldKind::Group(id) => {
                 let group = self.struct_number(*id);
-                format!("try {{ put{group}(b, v, p, l); }} catch (e) {{ throw inField(e, {name}); }}")
+                format!(
+                    "try {{ put{group}(b, v, p, l); }} catch (e) {{ throw inField(e, {name}); }}"
+                )
             }
-            FieldKind::Slot { offset, ty, default } => match ty.data_bits() {
+            FieldKind::Slot {
+                offset,
+                ty,
+                default,
+            } => match ty.data_bits() {
                 Some(1) => {
                     let (byte, mask) = (offset / 8, 1 << (offset % 8));
                     let test = if bits(default) == 0 { "v" } else { "!v" };
-                    format!("{} if ({test}) b.u8[p + {byte}] |= {mask};", check(ty, &name))
+                    format!(
+                        "{} if ({test}) b.u8[p + {byte}] |= {mask};",
+                        check(ty, &name)
+                    )
                 }
                 Some(bits) => {
                     let at = format!("p + {}", u64::from(*offset) * u64::from(bits / 8));
@@ -135,7 +148,11 @@ impl Plan<'_> {
             Type::Void => String::new(),
             Type::Enum(id) => {
                 let names = self.enum_number(*id);
-                let difference = if default == 0 { String::new() } else { format!(" ^ {default}") };
+                let difference = if default == 0 {
+                    String::new()
+                } else {
+                    format!(" ^ {default}")
+                };
                 format!("{raw} = enumNumber(E{names}, N{names}, v, {name}){difference};")
             }
             Type::Int64 if default == 0 => format!("{raw} = int64({name}, v);"),
@@ -144,10 +161,18 @@ impl Plan<'_> {
             Type::UInt64 => format!("{raw} = uint64({name}, v) ^ {default}n;"),
             _ if default == 0 => format!("{} {raw} = v;", check(ty, name)),
             Type::Float32 => {
-                format!("{} {raw} = v; {} ^= {default};", check(ty, name), place("i32"))
+                format!(
+                    "{} {raw} = v; {} ^= {default};",
+                    check(ty, name),
+                    place("i32")
+                )
             }
             Type::Float64 => {
-                format!("{} {raw} = v; {} ^= {signed}n;", check(ty, name), place("i64"))
+                format!(
+                    "{} {raw} = v; {} ^= {signed}n;",
+                    check(ty, name),
+                    place("i64")
+                )
             }
             _ => format!("{} {raw} = v ^ {signed};", check(ty, name)),
         }
@@ -159,7 +184,10 @@ impl Plan<'_> {
             Type::Void => ("newList(b, ptr, 0, n, 0)".to_owned(), String::new()),
             Type::Bool => (
                 "newList(b, ptr, 1, n, (n + 7) >> 3)".to_owned(),
-                format!("{} if (v) b.u8[p + (i >> 3)] |= 1 << (i & 7);", check(ty, "i")),
+                format!(
+                    "{} if (v) b.u8[p + (i >> 3)] |= 1 << (i & 7);",
+                    check(ty, "i")
+                ),
             ),
             Type::Struct(id) => {
                 let number = self.struct_number(*id);

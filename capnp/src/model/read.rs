@@ -46,7 +46,10 @@ impl Schema {
         options.traversal_limit_in_words(Some(TRAVERSAL_LIMIT_WORDS));
         let message = serialize::read_message(bytes, options)?;
         let request = message.get_root::<code_generator_request::Reader<'_>>()?;
-        let mut schema = Self { nodes: BTreeMap::new(), files: Vec::new() };
+        let mut schema = Self {
+            nodes: BTreeMap::new(),
+            files: Vec::new(),
+        };
         for node in request.get_nodes()? {
             schema.nodes.insert(node.get_id(), read_node(node)?);
         }
@@ -79,7 +82,10 @@ impl Schema {
                             let known = id == super::STREAM_RESULT
                                 || self.struct_by_id(id).is_some_and(|(_, s)| !s.is_group);
                             if !known {
-                                return invalid(&method.name, "no such struct of params or results");
+                                return invalid(
+                                    &method.name,
+                                    "no such struct of params or results",
+                                );
                             }
                         }
                     }
@@ -104,9 +110,17 @@ impl Schema {
                     && group.scope == node.id
                     && inner.data_words == layout.data_words
                     && inner.pointers == layout.pointers;
-                if fits { Ok(()) } else { Err("a group does not fit its struct") }
+                if fits {
+                    Ok(())
+                } else {
+                    Err("a group does not fit its struct")
+                }
             }
-            FieldKind::Slot { offset, ty, default } => {
+            FieldKind::Slot {
+                offset,
+                ty,
+                default,
+            } => {
                 let offset = u64::from(*offset);
                 let is_inside = match ty.data_bits() {
                     Some(bits) => {
@@ -128,7 +142,11 @@ impl Schema {
                     }
                     _ => matches!(default, Value::Bits(_)),
                 };
-                if is_fitting { Ok(()) } else { Err("its default has another type") }
+                if is_fitting {
+                    Ok(())
+                } else {
+                    Err("its default has another type")
+                }
             }
         }
     }
@@ -150,7 +168,10 @@ impl Schema {
 fn read_node(node: node::Reader<'_>) -> Result<Node, ModelError> {
     let name = node.get_display_name()?.to_str()?.to_owned();
     let prefix = node.get_display_name_prefix_length() as usize;
-    let invalid = |what| ModelError::Invalid { at: name.clone(), what };
+    let invalid = |what| ModelError::Invalid {
+        at: name.clone(),
+        what,
+    };
     if name.chars().any(char::is_control) {
         return Err(invalid("its name has control characters"));
     }
@@ -169,7 +190,10 @@ fn read_node(node: node::Reader<'_>) -> Result<Node, ModelError> {
     };
     let short = match kind {
         NodeKind::File => name.clone(),
-        _ => name.get(prefix..).ok_or_else(|| invalid("its name is too short"))?.to_owned(),
+        _ => name
+            .get(prefix..)
+            .ok_or_else(|| invalid("its name is too short"))?
+            .to_owned(),
     };
     Ok(Node {
         id: node.get_id(),
@@ -187,11 +211,17 @@ fn identifier(name: &str, at: &str) -> Result<String, ModelError> {
     if starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return Ok(name.to_owned());
     }
-    Err(ModelError::Invalid { at: at.to_owned(), what: "a member's name is not an identifier" })
+    Err(ModelError::Invalid {
+        at: at.to_owned(),
+        what: "a member's name is not an identifier",
+    })
 }
 
 fn read_struct(layout: node::struct_::Reader<'_>, at: &str) -> Result<Struct, ModelError> {
-    let invalid = |what| ModelError::Invalid { at: at.to_owned(), what };
+    let invalid = |what| ModelError::Invalid {
+        at: at.to_owned(),
+        what,
+    };
     let data_words = layout.get_data_word_count();
     let tag_offset = match layout.get_discriminant_count() {
         0 => None,
@@ -214,7 +244,11 @@ fn read_struct(layout: node::struct_::Reader<'_>, at: &str) -> Result<Struct, Mo
                     true => read_value(slot.get_default_value()?)?,
                     false => return Err(invalid("a field without a default value")),
                 };
-                FieldKind::Slot { offset: slot.get_offset(), ty, default }
+                FieldKind::Slot {
+                    offset: slot.get_offset(),
+                    ty,
+                    default,
+                }
             }
             field::Group(group) => FieldKind::Group(group.get_type_id()),
         };
@@ -226,7 +260,12 @@ fn read_struct(layout: node::struct_::Reader<'_>, at: &str) -> Result<Struct, Mo
             UNION_NONE => None,
             tag => Some(tag),
         };
-        fields.push(Field { name, ordinal, tag, kind });
+        fields.push(Field {
+            name,
+            ordinal,
+            tag,
+            kind,
+        });
     }
     Ok(Struct {
         data_words,
@@ -248,7 +287,10 @@ fn read_interface(layout: node::interface::Reader<'_>, at: &str) -> Result<Inter
         });
     }
     let superclasses = layout.get_superclasses()?;
-    let extends = superclasses.iter().map(|superclass| superclass.get_id()).collect();
+    let extends = superclasses
+        .iter()
+        .map(|superclass| superclass.get_id())
+        .collect();
     Ok(Interface { methods, extends })
 }
 
@@ -295,9 +337,7 @@ fn read_value(value: value::Reader<'_>) -> Result<Value, ModelError> {
         value::Text(text) => Value::Text(text?.to_str()?.to_owned()),
         value::Data(data) => Value::Data(data?.to_vec()),
         value::List(pointer) => Value::Pointer(canonical(pointer)?),
-        value::Struct(pointer) | value::AnyPointer(pointer) => {
-            Value::Pointer(canonical(pointer)?)
-        }
+        value::Struct(pointer) | value::AnyPointer(pointer) => Value::Pointer(canonical(pointer)?),
         value::Interface(()) => Value::Pointer(Vec::new()),
     })
 }

@@ -5,20 +5,39 @@ use crate::fixtures;
 fn reads_interfaces_structs_and_enums() {
     let schema = fixtures::schema();
     let (node, interface) = schema.interface("fixture.capnp:Fixture").unwrap();
-    assert_eq!(schema.interface_by_id(node.id).unwrap().0.name, "fixture.capnp:Fixture");
+    assert_eq!(
+        schema.interface_by_id(node.id).unwrap().0.name,
+        "fixture.capnp:Fixture"
+    );
     let method = &interface.methods[0];
     assert_eq!((method.name.as_str(), method.ordinal), ("kinds", 0));
     let (params, layout) = schema.struct_by_id(method.params).unwrap();
     assert_eq!(params.short, "kinds$Params");
-    let FieldKind::Slot { ty: Type::Struct(kinds), .. } = &layout.fields[0].kind else {
+    let FieldKind::Slot {
+        ty: Type::Struct(kinds),
+        ..
+    } = &layout.fields[0].kind
+    else {
         panic!("{layout:?}")
     };
     let (_, kinds) = schema.struct_by_id(*kinds).unwrap();
-    let int32 = kinds.fields.iter().find(|field| field.name == "int32").unwrap();
-    let FieldKind::Slot { ty, default, .. } = &int32.kind else { panic!("{int32:?}") };
-    assert_eq!((ty, default), (&Type::Int32, &Value::Bits((-7_i64).cast_unsigned())));
+    let int32 = kinds
+        .fields
+        .iter()
+        .find(|field| field.name == "int32")
+        .unwrap();
+    let FieldKind::Slot { ty, default, .. } = &int32.kind else {
+        panic!("{int32:?}")
+    };
+    assert_eq!(
+        (ty, default),
+        (&Type::Int32, &Value::Bits((-7_i64).cast_unsigned()))
+    );
     let color = schema.nodes().find(|node| node.short == "Color").unwrap();
-    assert_eq!(schema.enum_by_id(color.id).unwrap().1, ["red", "green", "blue"]);
+    assert_eq!(
+        schema.enum_by_id(color.id).unwrap().1,
+        ["red", "green", "blue"]
+    );
 }
 
 #[test]

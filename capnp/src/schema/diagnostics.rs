@@ -25,7 +25,11 @@ pub struct Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
+        write!(
+            f,
+            "{}:{}:{}: {}",
+            self.file, self.line, self.column, self.message
+        )?;
         match &self.hint {
             Some(hint) => write!(f, "\n  hint: {hint}"),
             None => Ok(()),
@@ -96,24 +100,41 @@ fn parse_line(line: &str, prefixes: &[PathBuf]) -> Option<Diagnostic> {
         let rest = path.strip_prefix(prefix.to_str()?)?;
         rest.strip_prefix('/').map(str::to_owned)
     };
-    let file = prefixes.iter().find_map(relative).unwrap_or_else(|| path.to_owned());
+    let file = prefixes
+        .iter()
+        .find_map(relative)
+        .unwrap_or_else(|| path.to_owned());
     let hint = hint(message);
-    Some(Diagnostic { file, line, column, message: message.trim().to_owned(), hint })
+    Some(Diagnostic {
+        file,
+        line,
+        column,
+        message: message.trim().to_owned(),
+        hint,
+    })
 }
 
 fn hint(message: &str) -> Option<String> {
     if let Some(at) = message.find("@0x") {
         let id: String = message[at..].chars().take_while(|c| *c != ';').collect();
-        return Some(format!("put `{id};` on the first line of the file, and never change it"));
+        return Some(format!(
+            "put `{id};` on the first line of the file, and never change it"
+        ));
     }
     let known = [
-        ("Parse error", "look for a missing `;` or `}` here or at the end of the line before"),
+        (
+            "Parse error",
+            "look for a missing `;` or `}` here or at the end of the line before",
+        ),
         (
             "Import failed",
             "paths are relative to the importing file; one that begins with `/` is looked up from \
              the project's folder",
         ),
-        ("Not defined", "declare it in this file or import the file that declares it"),
+        (
+            "Not defined",
+            "declare it in this file or import the file that declares it",
+        ),
         ("Duplicate ordinal", "give each member the next free number"),
         ("Skipped ordinal", "number members from @0 without gaps"),
         ("already defined", "names in one scope must differ"),

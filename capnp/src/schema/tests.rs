@@ -20,8 +20,13 @@ fn a_mistake_names_file_line_and_column() {
         "@0xc3e9a1f0527d4b61;\nstruct A {\n  x @0 :Nope;\n  y @2 :Text;\n}\n",
     )]);
     let error = compile(folder.path(), &["schema/a.capnp"], NO_PATHS).unwrap_err();
-    let SchemaError::Invalid(found) = error else { panic!("{error}") };
-    let places: Vec<_> = found.iter().map(|d| (d.file.as_str(), d.line, d.column)).collect();
+    let SchemaError::Invalid(found) = error else {
+        panic!("{error}")
+    };
+    let places: Vec<_> = found
+        .iter()
+        .map(|d| (d.file.as_str(), d.line, d.column))
+        .collect();
     assert!(places.contains(&("schema/a.capnp", 3, 9)), "{found:?}");
     assert!(places.contains(&("schema/a.capnp", 4, 6)), "{found:?}");
     assert!(found.iter().all(|d| d.hint.is_some()), "{found:?}");
@@ -55,6 +60,9 @@ fn bytes_do_not_depend_on_the_place_or_on_comments() {
     let schema = Schema::read(&first).unwrap();
     let mut names: Vec<_> = schema.nodes().map(|node| node.name.as_str()).collect();
     names.sort_unstable();
-    assert!(names.contains(&"capnp/stream.capnp:StreamResult"), "{names:?}");
+    assert!(
+        names.contains(&"capnp/stream.capnp:StreamResult"),
+        "{names:?}"
+    );
     assert!(names.contains(&"shared/b.capnp:B"), "{names:?}");
 }

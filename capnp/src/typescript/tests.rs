@@ -1,0 +1,27 @@
+use super::*;
+use crate::fixtures;
+
+#[test]
+fn declares_servers_clients_and_structs() {
+    let text = generate(&fixtures::schema());
+    std::fs::write("/tmp/cx/gen.d.ts", &text).unwrap();
+    for line in [
+        "declare module \"isolith:fixture\" {",
+        "      small(params: Fixture.SmallParams, ctx: Context): Promise<Fixture.SmallResultsInit> | Fixture.SmallResultsInit;",
+        "      small(params: Fixture.SmallParamsInit): Promise<Fixture.SmallResults>;",
+        "      then(params?: Fixture.ThenParamsInit): Promise<Fixture.ThenResults>;",
+        "  export type Color = \"red\" | \"green\" | \"blue\";",
+        "    readonly number: number | undefined;",
+        "    which(): \"none\" | \"number\" | \"word\" | \"pair\" | undefined;",
+        "    readonly users: List<User, UserObject>;",
+        "    users?: Iterable<UserInit> | null | undefined;",
+        "    readonly place: Kinds.Place;",
+        "    friend?: UserObject;",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line}\nis not in\n{text}"
+        );
+    }
+    assert_eq!(text.matches('{').count(), text.matches('}').count());
+}
