@@ -20,6 +20,7 @@ mod convert;
 mod crypto;
 mod der;
 mod encoding;
+mod multipart;
 mod time;
 mod url;
 
@@ -139,6 +140,7 @@ fn ops() -> Vec<(&'static str, v8::FunctionCallback)> {
         console::ops(),
         crypto::ops(),
         encoding::ops(),
+        multipart::ops(),
         time::ops(),
         url::ops(),
     ]

@@ -42,7 +42,7 @@
     get size() { return TypedArrayPrototypeGetLength(this.#bytes); }
     get type() { return this.#type; }
     slice(start = 0, end = undefined, type = "") {
-      const { size } = this;
+      const size = TypedArrayPrototypeGetLength(this.#bytes);
       const clamp = (value) => {
         const index = MathTrunc(+value) || 0;
         return index < 0 ? MathMax(size + index, 0) : MathMin(index, size);

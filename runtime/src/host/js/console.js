@@ -86,10 +86,11 @@
 
     named(value, depth) {
       const source = attempt(p.FunctionPrototypeToString, value) ?? "";
-      const kind = StringPrototypeStartsWith(source, "class") ? "class" : "Function";
+      const isClass = StringPrototypeStartsWith(source, "class");
       const name = attempt((f) => ObjectGetOwnPropertyDescriptor(f, "name").value, value);
-      const label = typeof name === "string" && name !== "" ? `: ${name}` : " (anonymous)";
-      return this.body(value, `[${kind}${label}]`, [], ["name", "length", "prototype", "arguments", "caller"],
+      const named = typeof name === "string" && name !== "";
+      const label = isClass ? `[class ${named ? name : "(anonymous)"}]` : named ? `[Function: ${name}]` : "[Function (anonymous)]";
+      return this.body(value, label, [], ["name", "length", "prototype", "arguments", "caller"],
         depth, "{", "}", true);
     }
 

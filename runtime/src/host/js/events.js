@@ -296,7 +296,9 @@
         const entry = holds ?? { __proto__: null, algorithm };
         SetPrototypeAdd(signal.#algorithms, entry);
         if (holds === undefined) signal.#hold();
-        return () => SetPrototypeDelete(signal.#algorithms, entry);
+        return () => {
+          if (signal.#algorithms !== null) SetPrototypeDelete(signal.#algorithms, entry);
+        };
       };
       abort = internals.signalAbort = (signal, reason) => {
         if (signal.#aborted) return;

@@ -32,9 +32,11 @@
       "that the manifest must ask for and the deployment must grant (then: env.NAME.fetch)"));
   });
 
-  // One thread per isolate: nothing to share memory with. (V8 extends Atomics when it makes a
-  // context, and dies if it is gone.)
-  delete globalThis.SharedArrayBuffer;
+  // For each new isolate, before its bundle: V8 adds this when it makes the context. There is one
+  // thread per isolate, and nothing to share memory with.
+  internals.begin = () => {
+    delete globalThis.SharedArrayBuffer;
+  };
 
   const inspectable = [internals.urlHref, internals.searchList];
   internals.shownAs = (value) => {

@@ -45,12 +45,12 @@
       }
       if (init[SymbolIterator] !== undefined && init[SymbolIterator] !== null) {
         const flat = internals.pairs(init, "Headers");
-        for (let i = 0; i < flat.length; i += 2) this.append(flat[i], flat[i + 1]);
+        for (let i = 0; i < flat.length; i += 2) this.#append(flat[i], flat[i + 1]);
         return;
       }
       const keys = ReflectOwnKeys(init);
       for (let i = 0; i < keys.length; i++) {
-        if (ObjectGetOwnPropertyDescriptor(init, keys[i])?.enumerable) this.append(keys[i], init[keys[i]]);
+        if (ObjectGetOwnPropertyDescriptor(init, keys[i])?.enumerable) this.#append(keys[i], init[keys[i]]);
       }
     }
     #check() {
@@ -72,12 +72,15 @@
         if (list[i] === name) ArrayPrototypeSplice(list, i, 2);
       }
     }
-    append(name, value) {
-      need(arguments, 2, "append");
+    #append(name, value) {
       name = nameOf(name);
       value = valueOf(value, name);
       this.#check();
       ArrayPrototypePush(this.#list, name, value);
+    }
+    append(name, value) {
+      need(arguments, 2, "append");
+      this.#append(name, value);
     }
     delete(name) {
       need(arguments, 1, "delete");
@@ -158,6 +161,7 @@
       internals.headerList = (value) => (isObject(value) && #list in value ? value.#list : undefined);
       internals.lockHeaders = (headers) => { headers.#locked = true; };
       internals.header = (headers, name) => headers.#find(name);
+      internals.addHeader = (headers, name, value) => headers.#append(name, value);
     }
   }
   alias(Headers, SymbolIterator, "entries");

@@ -70,8 +70,8 @@
           throw new TypeError(`a ${this.#method} request cannot have a body; use POST or PUT`);
         }
         this.#body = internals.extractBody(bodyInit);
-        if (this.#body.type !== null && !this.#headers.has("content-type")) {
-          this.#headers.set("content-type", this.#body.type);
+        if (this.#body.type !== null && internals.header(this.#headers, "content-type") === null) {
+          internals.addHeader(this.#headers, "content-type", this.#body.type);
         }
       } else if (from !== null && from.#body !== null) {
         internals.checkUsable(from.#body, "the request's body");
@@ -172,7 +172,7 @@
       if (nullBody(this.#status)) throw new TypeError(`a response with status ${this.#status} cannot have a body`);
       this.#body = body;
       if (body.type !== null && internals.header(this.#headers, "content-type") === null) {
-        this.#headers.set("content-type", body.type);
+        internals.addHeader(this.#headers, "content-type", body.type);
       }
     }
     static error() {
@@ -190,7 +190,7 @@
         throw new RangeError(`a redirect's status must be 301, 302, 303, 307 or 308, got ${status}`);
       }
       const response = new Response(null, { __proto__: null, status });
-      response.#headers.set("location", parts[0]);
+      internals.addHeader(response.#headers, "location", parts[0]);
       internals.lockHeaders(response.#headers);
       return response;
     }

@@ -177,9 +177,9 @@
       const scheme = this.#cut(START, SCHEME_END);
       switch (scheme) {
         case "http": case "https": case "ws": case "wss": case "ftp":
-          return `${scheme}://${this.host}`;
+          return `${scheme}://${this.#cut(HOST, PORT_END)}`;
         case "blob": {
-          const inner = host.urlParse(this.pathname, undefined);
+          const inner = host.urlParse(this.#cut(PATH, PATH_END), undefined);
           if (inner === undefined) return "null";
           const kind = StringPrototypeSlice(inner[HREF], 0, inner[SCHEME_END]);
           return kind === "http" || kind === "https"

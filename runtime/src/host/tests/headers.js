@@ -1,1 +1,24 @@
-assert(true);
+const h = new Headers({ "X-B": " v \t", accept: "a" });
+h.append("Accept", "b");
+h.append("Set-Cookie", "a=1");
+h.append("set-cookie", "b=2");
+equal([...h], [["accept", "a, b"], ["set-cookie", "a=1"], ["set-cookie", "b=2"], ["x-b", "v"]]);
+equal(h.getSetCookie(), ["a=1", "b=2"]);
+equal([h.get("ACCEPT"), h.get("none"), h.has("x-b"), h.get("set-cookie")], ["a, b", null, true, "a=1, b=2"]);
+h.set("accept", "c");
+h.delete("X-b");
+equal([...h.keys()], ["accept", "set-cookie", "set-cookie"]);
+equal([...new Headers([["a", "1"], ["A", "2"]])], [["a", "1, 2"]]);
+equal([...new Headers(h).values()], ["c", "a=1", "b=2"]);
+throws(() => h.set("bad name", "v"), "TypeError", "bad name");
+throws(() => h.set("a", "x\r\ny"), "TypeError", "line break");
+throws(() => h.set("a", "\u20ac"), "TypeError", "U+00FF");
+throws(() => new Headers("text"), "TypeError");
+throws(() => new Headers([["a"]]), "TypeError", "pairs");
+const r = internals.createRequest("GET", "http://h/", ["x", "1"], null, null);
+throws(() => r.headers.set("x", "2"), "TypeError", "immutable");
+equal(new Headers(r.headers).get("x"), "1");
+const live = new Headers({ a: "1", b: "2" });
+const names = [];
+for (const [name] of live) { names.push(name); live.delete("b"); }
+equal(names, ["a"], "iteration sees changes");

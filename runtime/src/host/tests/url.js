@@ -1,1 +1,33 @@
-assert(true);
+const u = new URL("../b/./c?x=1&y=%20z#frag", "https://user:p%40ss@Example.com:8443/a/q");
+equal(u.href, "https://user:p%40ss@example.com:8443/b/c?x=1&y=%20z#frag");
+equal([u.protocol, u.username, u.password, u.host, u.hostname, u.port, u.pathname, u.search, u.hash, u.origin],
+  ["https:", "user", "p%40ss", "example.com:8443", "example.com", "8443", "/b/c", "?x=1&y=%20z", "#frag", "https://example.com:8443"]);
+u.port = "443";
+equal(u.port, "", "a default port disappears");
+u.searchParams.append("k", "a b&c");
+equal(u.search, "?x=1&y=+z&k=a+b%26c");
+u.search = "?n=1&n=2";
+equal(u.searchParams.getAll("n"), ["1", "2"], "searchParams follow search");
+u.hash = "";
+u.pathname = "/ü";
+equal(`${u}`, "https://user:p%40ss@example.com/%C3%BC?n=1&n=2");
+u.protocol = "nonsense:";
+equal(u.protocol, "https:", "a special scheme does not become another kind");
+equal(JSON.stringify({ u: new URL("data:text/plain,hi") }), '{"u":"data:text/plain,hi"}');
+equal(new URL("data:text/plain,hi").origin, "null");
+equal(new URL("http://[::1]:80/").host, "[::1]");
+equal(new URL("http://münchen.de/").host, "xn--mnchen-3ya.de");
+throws(() => new URL("/relative"), "TypeError", "Invalid URL");
+throws(() => new URL(), "TypeError", "1 argument");
+equal([URL.canParse("x:"), URL.canParse("nope"), URL.parse("nope"), URL.parse("/x", "http://h/y").href], [true, false, null, "http://h/x"]);
+
+const p = new URLSearchParams("?a=1&b=2&a=3&c=%E4%BD%A0&bad=%zz");
+equal([...p], [["a", "1"], ["b", "2"], ["a", "3"], ["c", "你"], ["bad", "%zz"]]);
+p.delete("a", "3");
+p.set("b", "x");
+p.sort();
+equal(p.toString(), "a=1&b=x&bad=%25zz&c=%E4%BD%A0");
+equal([p.size, p.has("a"), p.has("a", "9"), p.get("none")], [4, true, false, null]);
+equal(new URLSearchParams({ q: "1 2", r: true }).toString(), "q=1+2&r=true");
+equal(new URLSearchParams([["a", "\ud800"]]).get("a"), "\ufffd");
+throws(() => new URLSearchParams([["only"]]), "TypeError", "pairs");

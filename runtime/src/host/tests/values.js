@@ -1,1 +1,32 @@
-assert(true);
+// structuredClone
+const date = new Date(5);
+const source = { n: 1n, d: date, m: new Map([[{ k: 1 }, new Set([1])]]), r: /x/gi, b: new Uint8Array([1, 2]), e: new RangeError("m"), u: undefined, h: [, 1] };
+source.self = source;
+const copy = structuredClone(source);
+assert(copy !== source && copy.self === copy && copy.d !== date && copy.d.getTime() === 5 && copy.n === 1n);
+assert(copy.m instanceof Map && [...copy.m.keys()][0].k === 1 && copy.r.flags === "gi" && copy.e instanceof RangeError && "u" in copy && !(0 in copy.h));
+copy.b[0] = 9;
+equal(source.b[0], 1);
+const buffer = new Uint8Array([7, 8]).buffer;
+const moved = structuredClone({ a: buffer, b: buffer }, { transfer: [buffer] });
+equal([buffer.byteLength, buffer.detached, moved.a === moved.b, new Uint8Array(moved.a)], [0, true, true, new Uint8Array([7, 8])]);
+throws(() => structuredClone(() => {}), "DataCloneError", "could not be cloned");
+throws(() => structuredClone({ s: Symbol("x") }), "DataCloneError");
+throws(() => structuredClone(1, { transfer: [{}] }), "DataCloneError", "ArrayBuffer");
+throws(() => structuredClone(1, { transfer: [buffer] }), "DataCloneError", "detached");
+throws(() => structuredClone({ get x() { throw new RangeError("mine"); } }), "RangeError", "mine");
+throws(() => structuredClone(new Headers()), "DataCloneError");
+throws(() => structuredClone(), "TypeError");
+
+// The surface
+equal([navigator.userAgent, self === globalThis, typeof SharedArrayBuffer, typeof process, typeof Buffer, typeof require], ["Isolith", true, "undefined", "undefined", "undefined", "undefined"]);
+const t0 = performance.now();
+assert(t0 >= 0 && Math.abs(t0 * 10 - Math.round(t0 * 10)) < 1e-6, `time is coarse: ${t0}`);
+assert(Math.abs(performance.timeOrigin + performance.now() - Date.now()) < 1000, "timeOrigin");
+equal(Object.keys(globalThis), [], "nothing enumerable");
+assert(!("__isolith_internals" in globalThis) && !("host" in globalThis));
+// No native function is reachable from the classes.
+for (const name of Object.getOwnPropertyNames(globalThis)) {
+  const value = globalThis[name];
+  assert(typeof value !== "function" || value.name === name || name === "globalThis", `${name} is named ${value?.name}`);
+}
