@@ -1,0 +1,177 @@
+//! The composition root of `isolith serve`: configuration in; parts built, served, drained.
+//!
+//! The main thread accepts connections, answers the control socket and plans deployments; shards
+//! have their own threads. Nothing is accepted before the first deployment is in force.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Instant;
+
+use futures_util::future::select_all;
+use isolith_services::bundle::Bundle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::LocalSet;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::AppConfig;
+use crate::control::{ControlServer, Service};
+use crate::data_dir::DataDir;
+use crate::deployment::Deployment;
+use crate::ingress::{self, Ingress};
+use crate::limits::Limits;
+use crate::shard;
+
+/// Which records are logged, as in `info,isolith_runtime=debug`.
+const LOG_VARIABLE: &str = "ISOLITH_LOG";
+
+/// Why serving could not begin or go on.
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+/// What `isolith serve` is told.
+pub(crate) struct ServeOptions {
+    /// The application file.
+    pub(crate) file: PathBuf,
+    /// Instead of the file's `[http] listen`.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Instead of the file's `[app] data_dir`.
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// Serves an application until the process is asked to stop and its requests have ended.
+///
+/// # Errors
+/// Why it cannot be served.
+pub(crate) fn serve(options: ServeOptions) -> Result<(), Failure> {
+    log_to_stderr();
+    let mut config = AppConfig::load(&options.file)?;
+    config.http.listen = options.listen.unwrap_or(config.http.listen);
+    let data_dir = options.data_dir.unwrap_or_else(|| config.data_dir());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    LocalSet::new().block_on(&runtime, run(config, DataDir::open(&data_dir)?))
+}
+
+async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    let bundles = read_bundles(&config)?;
+    let http = config.http.clone();
+    let bound = Ingress::bind(http.clone()).await;
+    let ingress = bound.map_err(|error| format!("cannot listen on {}: {error}", http.listen))?;
+    let control = ControlServer::bind(data_dir.control_socket())?;
+
+    let limits = Limits {
+        move_threshold_bytes: config.runtime.move_threshold_bytes,
+        ..Limits::default()
+    };
+    let entry = config.app.entry.clone();
+    let (shards, shard_limits) = (config.runtime.shards, limits.clone());
+    let deployment = Deployment::start(&config, limits, data_dir.store()?, bundles, |routing| {
+        let spawn = |index| {
+            let (limits, entry) = (shard_limits.clone(), entry.clone());
+            shard::spawn(index, limits, routing.clone(), entry, ingress::serve)
+        };
+        (0..shards).map(spawn).collect()
+    });
+    let deployment = tokio::select! {
+        deployment = deployment => Rc::new(deployment?),
+        () = signals.stop() => return Ok(()),
+    };
+    let service = Service {
+        deployment: Rc::clone(&deployment),
+        app: config.app.name.clone(),
+        entry: config.app.entry.to_string(),
+        listen: ingress.address(),
+        started: Instant::now(),
+        call_timeout: http.request_timeout,
+    };
+    announce(&ingress, &control)?;
+
+    let lost = tokio::select! {
+        () = ingress.accept(deployment.shards()) => false,
+        () = control.serve(service) => false,
+        () = any_ended(&deployment) => true,
+        () = signals.stop() => false,
+    };
+    drop((ingress, control));
+    tracing::info!(
+        "stopping: no new connections; those open have {:?}",
+        http.drain_timeout
+    );
+    tokio::select! {
+        () = deployment.drain() => tracing::info!("stopped: every request has ended"),
+        () = tokio::time::sleep(http.drain_timeout) => {
+            tracing::warn!("stopped with requests in flight, which took too long");
+        }
+        () = signals.stop() => tracing::warn!("stopped at once: asked a second time"),
+    }
+    match lost {
+        true => Err("a shard's thread has ended, which it never should; see the log".into()),
+        false => Ok(()),
+    }
+}
+
+fn read_bundles(config: &AppConfig) -> Result<Vec<Bundle>, Failure> {
+    let mut bundles = Vec::new();
+    for file in config.bundle_files()? {
+        let bundle = Bundle::open(&file);
+        bundles.push(bundle.map_err(|error| format!("{}: {error}", file.display()))?);
+    }
+    Ok(bundles)
+}
+
+/// Tells whoever started the process where it can be reached: all that standard output gets.
+fn announce(ingress: &Ingress, control: &ControlServer) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening on http://{}", ingress.address())?;
+    writeln!(out, "control socket {}", control.path().display())?;
+    out.flush()
+}
+
+async fn any_ended(deployment: &Deployment) {
+    let ended = deployment
+        .shards()
+        .iter()
+        .map(|shard| Box::pin(shard.ended()));
+    // There always is one shard; selecting from none would panic.
+    let ended: Vec<_> = ended.collect();
+    if ended.is_empty() {
+        return;
+    }
+    select_all(ended).await;
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    // Fails only if somebody set a log up before, which then serves.
+    let _ = log.try_init();
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits until one arrives.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The command line.
+//!
+//! Exit status: 0 done; 1 refused or failed, with the reason on standard error; 2 the command
+//! itself is wrong. Standard output gets results and nothing else.
+
+mod check;
+mod files;
+mod remote;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::{self, Failure, ServeOptions};
+use remote::Target;
+
+/// A monolith made of isolates: independently built services in one process.
+#[derive(Parser)]
+#[command(
+    name = "isolith",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build a service's folder into one bundle file
+    Build {
+        /// The folder with isolith.toml
+        dir: PathBuf,
+        /// The bundle file [default: DIR/dist/SERVICE-VERSION.isolith]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Show what a bundle file is and holds
+    Inspect {
+        /// The bundle file
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write TypeScript declarations of a service's interfaces into its folder
+    Types {
+        /// The folder with isolith.toml
+        dir: PathBuf,
+    },
+    /// Check that bundles fit together and print how they are wired
+    Check {
+        /// One application file, or bundle files
+        #[arg(required = true, value_name = "APP.toml|FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Serve an application until SIGTERM or SIGINT
+    Serve {
+        /// The application file
+        #[arg(value_name = "APP.toml")]
+        app: PathBuf,
+        /// Listen here instead of where the file says; port 0 picks a free one
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+        /// Keep data here instead of where the file says
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Add bundles to a running process; new requests use them, earlier ones finish as they began
+    Deploy {
+        /// Bundle files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show what a running process serves
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Call a method of a service in a running process
+    Call {
+        /// The service, and its version if another than that of new requests is meant
+        #[arg(value_name = "SERVICE[@VERSION]")]
+        service: String,
+        /// The method, and its export where more than one has it
+        #[arg(value_name = "[EXPORT.]METHOD")]
+        method: String,
+        /// The argument: a JSON object
+        #[arg(value_name = "JSON", default_value = "{}")]
+        argument: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nobody left to tell if this fails.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Build { dir, output } => files::build(&dir, output.as_deref()),
+        Command::Inspect { file, json } => files::inspect(&file, json),
+        Command::Types { dir } => files::types(&dir),
+        Command::Check { files } => check::check(&files),
+        Command::Serve {
+            app,
+            listen,
+            data_dir,
+        } => app::serve(ServeOptions {
+            file: app,
+            listen,
+            data_dir,
+        }),
+        Command::Deploy { files, target } => remote::deploy(&files, &target),
+        Command::Status { json, target } => remote::status(json, &target),
+        Command::Call {
+            service,
+            method,
+            argument,
+            target,
+        } => remote::call(&service, &method, &argument, &target),
+    }
+}
+
+/// Writes a result. A reader that has gone away, as `head` does, is no failure.
+fn print(text: impl fmt::Display) -> Result<(), Failure> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Tells a person what goes on.
+fn note(text: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn targets_exclude_each_other() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        assert!(parse("isolith status --socket a --json").is_ok());
+        assert!(parse("isolith status --socket a --data-dir b").is_err());
+        assert!(parse("isolith deploy").is_err());
+    }
+}

@@ -1,0 +1,54 @@
+//! `isolith check`: what a deployment would be, without one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::{files, print};
+use crate::app::Failure;
+use crate::config::AppConfig;
+use crate::deployment::Catalog;
+use crate::program::Program;
+
+/// Wires the bundles of an application file, or the given bundle files with each service among
+/// them as an entry, and prints the wiring.
+pub(super) fn check(paths: &[PathBuf]) -> Result<(), Failure> {
+    let app = match paths {
+        [path]
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "toml") =>
+        {
+            Some(AppConfig::load(path)?)
+        }
+        _ => None,
+    };
+    let found = match &app {
+        Some(app) => app.bundle_files()?,
+        None => paths.to_vec(),
+    };
+    let bundles = found
+        .iter()
+        .map(|file| files::open(file))
+        .collect::<Result<Vec<_>, _>>()?;
+    let entries = match &app {
+        Some(app) => BTreeSet::from([app.app.entry.clone()]),
+        None => bundles
+            .iter()
+            .map(|bundle| bundle.id().service.clone())
+            .collect(),
+    };
+    let plan = Catalog::new(entries)?.plan(&bundles)?;
+    if let Some(app) = &app {
+        plan.require_http(&app.app.entry)?;
+        // As a deployment would, short of running code: variables and interfaces.
+        let none = BTreeMap::new();
+        for bundle in &bundles {
+            if plan.set.find(bundle.digest()).is_some() {
+                let vars = app.vars.get(&bundle.id().service).unwrap_or(&none);
+                Program::new(bundle, vars)?;
+            }
+        }
+    }
+    print(format_args!("set {}", plan.set.digest()))?;
+    print(plan.wiring().join("\n"))
+}

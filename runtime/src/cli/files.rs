@@ -1,0 +1,60 @@
+//! Commands that work on files: `build`, `inspect` and `types`.
+
+use std::path::Path;
+
+use isolith_capnp::model::Schema;
+use isolith_capnp::typescript;
+use isolith_services::build::{self, BuildOptions};
+use isolith_services::bundle::Bundle;
+use isolith_services::inspect::Inspection;
+use isolith_services::manifest::Manifest;
+
+use super::{note, print};
+use crate::app::Failure;
+
+/// What `isolith types` writes into the service's folder.
+const TYPES_FILE: &str = "isolith-schema.d.ts";
+
+/// `isolith build DIR [-o FILE]`: prints the file and the digest.
+pub(super) fn build(dir: &Path, output: Option<&Path>) -> Result<(), Failure> {
+    let progress = |line: &str| note(line);
+    let options = BuildOptions {
+        progress: &progress,
+        ..BuildOptions::from_process()
+    };
+    let built = build::build(dir, &options)?;
+    for warning in &built.warnings {
+        note(format_args!("warning: {warning}"));
+    }
+    let path = built.write(dir, output)?;
+    note(format_args!("built {}", built.bundle.id()));
+    print(format_args!("{} {}", path.display(), built.bundle.digest()))
+}
+
+/// `isolith inspect FILE [--json]`
+pub(super) fn inspect(file: &Path, json: bool) -> Result<(), Failure> {
+    let inspection = Inspection::of(&open(file)?);
+    match json {
+        true => print(serde_json::to_string_pretty(&inspection)?),
+        false => print(inspection.to_string().trim_end()),
+    }
+}
+
+/// `isolith types DIR`: writes `isolith-schema.d.ts` and prints its path.
+pub(super) fn types(dir: &Path) -> Result<(), Failure> {
+    let manifest = Manifest::load(dir)?;
+    let schemas = build::compile_schemas(dir, &manifest)?;
+    if schemas.bytes.is_empty() {
+        let text = "its isolith.toml names no interface, so there is nothing to declare";
+        return Err(format!("{}: {text}", manifest.service).into());
+    }
+    let path = dir.join(TYPES_FILE);
+    std::fs::write(&path, typescript::generate(&Schema::read(&schemas.bytes)?))
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    print(path.display())
+}
+
+/// Opens a bundle; the error names the file.
+pub(super) fn open(file: &Path) -> Result<Bundle, Failure> {
+    Ok(Bundle::open(file).map_err(|error| format!("{}: {error}", file.display()))?)
+}

@@ -1,0 +1,319 @@
+//! The application file `app.toml`: what to serve, where, and within which bounds.
+//!
+//! One parse finds every unknown key, with its line and the nearest known one; of wrong values the
+//! first is reported. Everything has a default but the name, the entry and the bundles.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use isolith_services::{Problem, Problems};
+use isolith_versions::ServiceName;
+use serde::de::{Deserialize, Deserializer, Error as _};
+use toml::de::{DeTable, DeValue};
+
+/// The largest application file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Bundle files that one application may name.
+const MAX_BUNDLE_FILES: usize = 4096;
+
+/// Every key there is, by table.
+const KEYS: &[(&str, &[&str])] = &[
+    ("app", &["name", "entry", "bundles", "data_dir"]),
+    (
+        "http",
+        &[
+            "listen",
+            "max_body_bytes",
+            "request_timeout_ms",
+            "header_timeout_ms",
+            "drain_timeout_ms",
+            "max_connections",
+            "debug_errors",
+        ],
+    ),
+    ("runtime", &["shards", "move_threshold_bytes"]),
+    ("vars", &[]),
+];
+
+/// A checked application file.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AppConfig {
+    pub(crate) app: App,
+    #[serde(default)]
+    pub(crate) http: Http,
+    #[serde(default)]
+    pub(crate) runtime: Runtime,
+    /// Values of the variables that manifests declare, by service.
+    #[serde(default, deserialize_with = "vars")]
+    pub(crate) vars: BTreeMap<ServiceName, BTreeMap<String, String>>,
+    /// Where the file is, as it was named.
+    #[serde(skip)]
+    file: PathBuf,
+}
+
+/// `[app]`
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct App {
+    pub(crate) name: String,
+    /// The service whose `fetch` handles HTTP.
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) entry: ServiceName,
+    /// Glob patterns, relative to the file.
+    bundles: Vec<String>,
+    /// Relative to the file.
+    #[serde(default = "default_data_dir")]
+    data_dir: PathBuf,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    #[serde(deserialize_with = "listen")]
+    pub(crate) listen: SocketAddr,
+    /// A request body that is longer is refused with status 413.
+    pub(crate) max_body_bytes: u64,
+    /// From a request's admission to its response's head.
+    #[serde(rename = "request_timeout_ms", deserialize_with = "millis")]
+    pub(crate) request_timeout: Duration,
+    /// How long a client may take to send a request's head, or pause in the middle of a body.
+    #[serde(rename = "header_timeout_ms", deserialize_with = "millis")]
+    pub(crate) header_timeout: Duration,
+    /// How long requests in flight may take to end once the process was asked to stop.
+    #[serde(rename = "drain_timeout_ms", deserialize_with = "millis")]
+    pub(crate) drain_timeout: Duration,
+    /// Open connections, all shards together; more wait in the kernel's queue.
+    #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
+    pub(crate) max_connections: usize,
+    /// Whether clients see the messages of services' errors.
+    pub(crate) debug_errors: bool,
+}
+
+/// `[runtime]`
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Runtime {
+    /// Threads that run isolates; by default as many as there are cores.
+    #[serde(deserialize_with = "within::<_, 1, 256>")]
+    pub(crate) shards: usize,
+    /// As [`crate::limits::Limits::move_threshold_bytes`].
+    pub(crate) move_threshold_bytes: usize,
+}
+
+impl AppConfig {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the line and a hint.
+    pub(crate) fn load(file: &Path) -> Result<Self, Problems> {
+        let name = file.display().to_string();
+        let fail = |message: String| {
+            let hint = "name an application file, such as `isolith serve app.toml`";
+            Problem::new(&*name, message, hint)
+        };
+        match std::fs::metadata(file) {
+            Ok(meta) if meta.len() > MAX_FILE_BYTES => {
+                return Err(fail(format!("is larger than {MAX_FILE_BYTES} bytes")).into());
+            }
+            Err(error) => return Err(fail(format!("cannot be read: {error}")).into()),
+            Ok(_) => {}
+        }
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| fail(format!("cannot be read: {error}")))?;
+        let mut config = Self::parse(&name, &text)?;
+        config.file = file.to_owned();
+        Ok(config)
+    }
+
+    /// Checks the text of the file `name`; looks at no other file.
+    fn parse(name: &str, text: &str) -> Result<Self, Problems> {
+        let failed = |error: toml::de::Error| {
+            let problem = Problem::new(name, error.message().trim_end(), "");
+            Problems::from(problem.at(text, error.span().map_or(0, |span| span.start)))
+        };
+        let root = DeTable::parse(text).map_err(failed)?;
+        let unknown = unknown_keys(name, text, root.get_ref());
+        if !unknown.is_empty() {
+            return Err(Problems(unknown));
+        }
+        let config: Self = toml::from_str(text).map_err(failed)?;
+        if config.app.bundles.is_empty() {
+            let hint = "name bundle files, such as `bundles = [\"dist/*.isolith\"]`";
+            return Err(Problem::new(name, "[app] bundles names no file", hint).into());
+        }
+        Ok(config)
+    }
+
+    /// Where bundles, the control socket and the process's lock are kept.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.dir().join(&self.app.data_dir)
+    }
+
+    /// The bundle files that the patterns match now, each once, sorted.
+    ///
+    /// # Errors
+    /// If a pattern is malformed or matches nothing.
+    pub(crate) fn bundle_files(&self) -> Result<Vec<PathBuf>, Problems> {
+        let name = self.file.display().to_string();
+        let mut files = Vec::new();
+        for pattern in &self.app.bundles {
+            let problem = |message: String, hint: &str| -> Problems {
+                let text = std::fs::read_to_string(&self.file).unwrap_or_default();
+                let problem = Problem::new(&*name, message, hint);
+                match text.find(&format!("\"{pattern}\"")) {
+                    Some(offset) => problem.at(&text, offset).into(),
+                    None => problem.into(),
+                }
+            };
+            let dir = glob::Pattern::escape(&self.dir().to_string_lossy());
+            let full = Path::new(&dir).join(pattern);
+            let paths = glob::glob(&full.to_string_lossy()).map_err(|error| {
+                problem(format!("`{pattern}` is not a file pattern: {error}"), "")
+            })?;
+            let before = files.len();
+            for path in paths.take(MAX_BUNDLE_FILES + 1) {
+                files.push(path.map_err(|error| problem(error.to_string(), ""))?);
+            }
+            if files.len() == before {
+                let message = format!("`{pattern}` matches no file in {}", self.dir().display());
+                let hint = "build the bundles first: `isolith build DIR -o FILE`";
+                return Err(problem(message, hint));
+            }
+            if files.len() > MAX_BUNDLE_FILES {
+                let message = format!("the patterns match more than {MAX_BUNDLE_FILES} files");
+                return Err(problem(message, "name fewer bundles"));
+            }
+        }
+        files.sort();
+        files.dedup();
+        Ok(files)
+    }
+
+    /// The folder that the file is in.
+    fn dir(&self) -> &Path {
+        match self.file.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            max_body_bytes: 10 << 20,
+            request_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
+            debug_errors: false,
+        }
+    }
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Runtime {
+            shards: std::thread::available_parallelism().map_or(1, usize::from),
+            move_threshold_bytes: crate::limits::Limits::default().move_threshold_bytes,
+        }
+    }
+}
+
+fn default_data_dir() -> PathBuf {
+    "data".into()
+}
+
+/// One problem for each key that no table has.
+fn unknown_keys(file: &str, text: &str, root: &DeTable<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut check = |table: &DeTable<'_>, place: &str, known: &[&str]| {
+        for key in table.keys() {
+            let name: &str = key.get_ref();
+            if !known.contains(&name) {
+                let message = format!("{place} has no key `{name}`");
+                let problem = Problem::new(file, message, did_you_mean(name, known));
+                problems.push(problem.at(text, key.span().start));
+            }
+        }
+    };
+    let tables: Vec<_> = KEYS.iter().map(|(table, _)| *table).collect();
+    check(root, "the application file", &tables);
+    for (name, known) in KEYS.iter().filter(|(name, _)| *name != "vars") {
+        if let Some(DeValue::Table(table)) = root.get(*name).map(|value| value.get_ref()) {
+            check(table, &format!("[{name}]"), known);
+        }
+    }
+    problems.sort_by_key(|problem| problem.place);
+    problems
+}
+
+fn did_you_mean(word: &str, known: &[&str]) -> String {
+    let distance = |name: &&&str| strsim::damerau_levenshtein(word, name);
+    match known.iter().min_by_key(distance) {
+        Some(name) if distance(&name) <= name.len().div_ceil(3) => {
+            format!("did you mean `{name}`?")
+        }
+        _ => format!("there are `{}`", known.join("`, `")),
+    }
+}
+
+fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: Display>,
+{
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(D::Error::custom)
+}
+
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "`{text}` is not an address to listen on: write an IP address and a port, such as \
+             `127.0.0.1:8080`, `0.0.0.0:80` or `[::1]:8080`; port 0 picks a free one"
+        ))
+    })
+}
+
+fn within<'de, D, const MIN: usize, const MAX: usize>(deserializer: D) -> Result<usize, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let number = i64::deserialize(deserializer)?;
+    usize::try_from(number)
+        .ok()
+        .filter(|number| (MIN..=MAX).contains(number))
+        .ok_or_else(|| D::Error::custom(format!("{number} is not from {MIN} to {MAX}")))
+}
+
+/// A time of one millisecond to a day.
+fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let millis = within::<D, 1, 86_400_000>(deserializer)?;
+    Ok(Duration::from_millis(millis as u64))
+}
+
+fn vars<'de, D>(
+    deserializer: D,
+) -> Result<BTreeMap<ServiceName, BTreeMap<String, String>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    BTreeMap::<String, BTreeMap<String, String>>::deserialize(deserializer)?
+        .into_iter()
+        .map(|(service, vars)| Ok((ServiceName::new(&service).map_err(D::Error::custom)?, vars)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! The control plane: what the command line asks a running process.
+//!
+//! The interface is `capnp/schema/control.capnp`, served over a Unix socket in the data
+//! directory. Only the user who runs the process may use it.
+
+mod client;
+mod server;
+mod status;
+
+use std::time::Duration;
+
+use capnp::message::ReaderOptions;
+
+pub(crate) use client::{Client, Deployed};
+pub(crate) use server::{ControlServer, Service};
+pub(crate) use status::Status;
+
+/// Bundle files in one deployment, together.
+const MAX_DEPLOY_BYTES: usize = 500 << 20;
+
+/// Bundle files in one deployment.
+const MAX_DEPLOY_BUNDLES: u32 = 1024;
+
+/// Connections at once; the command line opens one for each command.
+const MAX_CONNECTIONS: usize = 16;
+
+/// How long a new client may take to be heard before the next ones are.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes messages as large as a deployment may be.
+fn reader_options() -> ReaderOptions {
+    let mut options = ReaderOptions::new();
+    let words = (MAX_DEPLOY_BYTES + (1 << 20)) / 8;
+    options
+        .traversal_limit_in_words(Some(words))
+        .nesting_limit(32);
+    options
+}

@@ -1,0 +1,171 @@
+//! The command line's end of the control socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use capnp_rpc::{RpcSystem, rpc_twoparty_capnp::Side, twoparty};
+use isolith_capnp::control_capnp::{call_reply, control, deploy_result};
+use tokio::net::UnixStream;
+use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
+
+use super::status::{Status, digest_text};
+use crate::error::CallError;
+
+/// A connection to a running process. Needs a `LocalSet`.
+pub(crate) struct Client {
+    control: control::Client,
+}
+
+/// What became of a deployment.
+pub(crate) enum Deployed {
+    Accepted {
+        /// From which requests use the set.
+        epoch: u64,
+        /// The set's digest, `sha256:...`.
+        set: String,
+        wiring: Vec<String>,
+    },
+    /// Why not: lines for a person.
+    Refused(String),
+}
+
+/// What a call returned.
+pub(crate) struct Called {
+    pub(crate) json: String,
+    /// Who answered: `auth@2.0.0`.
+    pub(crate) bundle: String,
+    /// The set's digest, `sha256:...`.
+    pub(crate) set: String,
+}
+
+/// Why the process could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// Nobody listens.
+    #[error(
+        "no isolith process answers at {}: start one with `isolith serve APP.toml`, or name \
+         another with --app, --data-dir, --socket or ISOLITH_SOCKET ({source})",
+        socket.display()
+    )]
+    Unreachable {
+        /// The socket.
+        socket: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The connection broke, or the process is of an incompatible version.
+    #[error("the isolith process did not answer: {0}; see its log")]
+    Protocol(#[from] capnp::Error),
+    /// The method itself failed.
+    #[error(transparent)]
+    Call(Box<CallError>),
+}
+
+impl Client {
+    /// Connects to the control socket at `path`.
+    ///
+    /// # Errors
+    /// If nobody listens there.
+    pub(crate) async fn connect(path: &Path) -> Result<Self, ClientError> {
+        let stream =
+            UnixStream::connect(path)
+                .await
+                .map_err(|source| ClientError::Unreachable {
+                    socket: path.to_owned(),
+                    source,
+                })?;
+        let (read, write) = stream.into_split();
+        let (read, write) = (read.compat(), write.compat_write());
+        let options = super::reader_options();
+        let network = twoparty::VatNetwork::new(read, write, Side::Client, options);
+        let mut system = RpcSystem::new(Box::new(network), None);
+        let control = system.bootstrap(Side::Server);
+        tokio::task::spawn_local(async move {
+            // Whoever waits for an answer gets the same error.
+            let _ = system.await;
+        });
+        Ok(Client { control })
+    }
+
+    /// Deploys bundle files, given as bytes.
+    ///
+    /// # Errors
+    /// If the process could not be asked; a refusal is a result.
+    pub(crate) async fn deploy(&self, bundles: &[Vec<u8>]) -> Result<Deployed, ClientError> {
+        let mut request = self.control.deploy_request();
+        let count = u32::try_from(bundles.len()).unwrap_or(u32::MAX);
+        let mut list = request.get().init_bundles(count);
+        for (place, bundle) in (0..).zip(bundles) {
+            list.set(place, bundle);
+        }
+        let response = request.send().promise.await?;
+        match response
+            .get()?
+            .get_result()?
+            .which()
+            .map_err(capnp::Error::from)?
+        {
+            deploy_result::Accepted(accepted) => {
+                let wiring = accepted.get_wiring()?.iter();
+                let wiring = wiring.map(|line| Ok(line?.to_string()?));
+                Ok(Deployed::Accepted {
+                    epoch: accepted.get_epoch(),
+                    set: digest_text(accepted.get_set_digest()?)?,
+                    wiring: wiring.collect::<Result<_, capnp::Error>>()?,
+                })
+            }
+            deploy_result::Refused(refused) => {
+                let reason = refused
+                    .get_reason()?
+                    .to_string()
+                    .map_err(capnp::Error::from)?;
+                Ok(Deployed::Refused(reason))
+            }
+        }
+    }
+
+    /// What runs now.
+    ///
+    /// # Errors
+    /// If the process could not be asked.
+    pub(crate) async fn status(&self) -> Result<Status, ClientError> {
+        let response = self.control.status_request().send().promise.await?;
+        Ok(Status::read(response.get()?.get_status()?)?)
+    }
+
+    /// Calls `method` (`EXPORT.method` or `method`) with a JSON argument. An empty `version` is
+    /// that of new requests.
+    ///
+    /// # Errors
+    /// The call's own, or that the process could not be asked.
+    pub(crate) async fn call(
+        &self,
+        service: &str,
+        version: &str,
+        method: &str,
+        argument: &str,
+    ) -> Result<Called, ClientError> {
+        let mut request = self.control.call_request();
+        let mut params = request.get();
+        params.set_service(service);
+        params.set_version(version);
+        params.set_method(method);
+        params.set_argument(argument);
+        let response = request.send().promise.await?;
+        match response
+            .get()?
+            .get_reply()?
+            .which()
+            .map_err(capnp::Error::from)?
+        {
+            call_reply::Ok(ok) => Ok(Called {
+                json: ok.get_json()?.to_string().map_err(capnp::Error::from)?,
+                bundle: ok.get_bundle()?.to_string().map_err(capnp::Error::from)?,
+                set: digest_text(ok.get_set_digest()?)?,
+            }),
+            call_reply::Error(error) => Err(ClientError::Call(Box::new(CallError::from_message(
+                error?,
+            )?))),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Every bundle that was ever deployed, and how they could be wired. Pure: no shard, no disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use isolith_capnp::compat::{self, Incompatibility};
+use isolith_capnp::model::Schema;
+use isolith_services::bundle::Bundle;
+use isolith_versions::{Candidate, Digest, Entry, Range, ServiceName, VersionSet, World, solve};
+
+use super::Refused;
+
+/// Bundles that one process knows. A change to this many versions calls for another design.
+const MAX_KNOWN_BUNDLES: usize = 4096;
+
+/// Differences between two schemas that one refusal lists.
+const MAX_SHOWN: usize = 8;
+
+/// What is known, and what requests enter by.
+///
+/// A bundle stays known when no set names it any more, so that a way back stays open.
+#[derive(Clone)]
+pub(crate) struct Catalog {
+    entries: Vec<Entry>,
+    world: World,
+    /// By bundle; none for a bundle without interfaces.
+    schemas: BTreeMap<Digest, Arc<Schema>>,
+}
+
+/// A change that was checked and not carried out.
+pub(crate) struct Plan {
+    /// The catalog with the new bundles.
+    pub(crate) catalog: Catalog,
+    /// How everything would be wired.
+    pub(crate) set: Arc<VersionSet>,
+}
+
+impl Catalog {
+    /// Knows nothing. Requests will enter by the newest versions of `entries`.
+    ///
+    /// # Errors
+    /// Never in practice: an empty world is consistent.
+    pub(crate) fn new(entries: impl IntoIterator<Item = ServiceName>) -> Result<Self, Refused> {
+        let entry = |service| Entry {
+            service,
+            range: Range::any(),
+        };
+        Ok(Catalog {
+            entries: entries.into_iter().map(entry).collect(),
+            world: World::new([]).map_err(refused)?,
+            schemas: BTreeMap::new(),
+        })
+    }
+
+    /// Every bundle known.
+    pub(crate) fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Adds `bundles` and wires everything anew, the newest versions preferred.
+    ///
+    /// # Errors
+    /// Why the bundles do not fit together, for a person.
+    pub(crate) fn plan(&self, bundles: &[Bundle]) -> Result<Plan, Refused> {
+        let mut schemas = self.schemas.clone();
+        for bundle in bundles.iter().filter(|bundle| !bundle.schema().is_empty()) {
+            if let std::collections::btree_map::Entry::Vacant(place) =
+                schemas.entry(bundle.digest())
+            {
+                let schema = Schema::read(bundle.schema())
+                    .map_err(|error| Refused(format!("{}: {error}", bundle.id())))?;
+                place.insert(Arc::new(schema));
+            }
+        }
+        let facts = bundles.iter().map(|bundle| bundle.facts());
+        let known = self.world.bundles().iter().chain(facts).cloned();
+        let world = World::new(known).map_err(refused)?;
+        if world.bundles().len() > MAX_KNOWN_BUNDLES {
+            return Err(Refused(format!(
+                "the process would know more than {MAX_KNOWN_BUNDLES} bundles: restart it with \
+                 those that are still wanted"
+            )));
+        }
+        let catalog = Catalog {
+            entries: self.entries.clone(),
+            world,
+            schemas,
+        };
+        let set =
+            solve(&catalog.world, &catalog.entries, &|edge| catalog.fits(edge)).map_err(refused)?;
+        Ok(Plan {
+            catalog,
+            set: Arc::new(set),
+        })
+    }
+
+    /// Whether the callee still understands what the caller was built against.
+    fn fits(&self, edge: Candidate<'_>) -> Result<(), String> {
+        let schema = |bundle: &isolith_versions::BundleFacts| {
+            let schema = self.schemas.get(&bundle.id.digest);
+            schema.ok_or_else(|| format!("cannot be checked: {} carries no schema", bundle.id))
+        };
+        let import = edge
+            .caller
+            .imports
+            .get(edge.import)
+            .ok_or("has no such import")?;
+        let (caller, callee) = (schema(edge.caller)?, schema(edge.callee)?);
+        compat::check(caller, callee, import.interface).map_err(|found| misfit(&found))
+    }
+}
+
+impl Plan {
+    /// Requires that service `entry` handles HTTP.
+    ///
+    /// # Errors
+    /// If the version that was chosen does not.
+    pub(crate) fn require_http(&self, entry: &ServiceName) -> Result<(), Refused> {
+        let bundles = self.set.bundles();
+        let chosen = self
+            .set
+            .entry(entry.as_str())
+            .and_then(|place| bundles.get(place));
+        match chosen {
+            Some(bundle) if !bundle.http => Err(Refused(format!(
+                "{} is the application's entry and does not handle HTTP\n  hint: \
+                 its main module must `export default {{ async fetch(request, env, ctx) {{ ... }} }}`",
+                bundle.id
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// One line for each bundle and edge of the set, then one for each bundle left out.
+    pub(crate) fn wiring(&self) -> Vec<String> {
+        let set = &self.set;
+        let entries: BTreeSet<_> = set.entries().iter().map(|(_, place)| *place).collect();
+        let mut lines = Vec::new();
+        for (place, bundle) in set.bundles().iter().enumerate() {
+            let mark = if entries.contains(&place) {
+                "  entry"
+            } else {
+                ""
+            };
+            lines.push(format!("{}  {}{mark}", bundle.id, bundle.id.digest.short()));
+            for (import, edge) in bundle.imports.iter().zip(set.edges(place)) {
+                let Some(callee) = set.bundles().get(edge.callee) else {
+                    continue;
+                };
+                let export = callee
+                    .exports
+                    .get(edge.export)
+                    .map_or("", |export| &export.name);
+                lines.push(format!(
+                    "  {} -> {} {export}  (asks for {})",
+                    import.name, callee.id, import.range
+                ));
+            }
+        }
+        for bundle in self.catalog.world.bundles() {
+            if set.find(bundle.id.digest).is_none() {
+                let digest = bundle.id.digest.short();
+                lines.push(format!("{}  {digest}  known, and not in use", bundle.id));
+            }
+        }
+        lines
+    }
+}
+
+/// Completes "auth@2.0.0 ..." with what the caller would miss.
+fn misfit(found: &[Incompatibility]) -> String {
+    let shown: Vec<_> = found
+        .iter()
+        .take(MAX_SHOWN)
+        .map(ToString::to_string)
+        .collect();
+    let rest = match found.len().saturating_sub(MAX_SHOWN) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!(
+        "does not fit the schema that its caller was built with: {}{rest}",
+        shown.join("; ")
+    )
+}
+
+fn refused(error: impl std::fmt::Display) -> Refused {
+    Refused(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use isolith_services::bundle::{Content, ModuleContent};
+
+    fn bundle(service: &str, version: &str, http: bool, source: &str) -> Bundle {
+        let module = ModuleContent {
+            specifier: "main.js".into(),
+            source: source.into(),
+            source_map: String::new(),
+        };
+        let content = Content {
+            service: service.parse().unwrap(),
+            version: version.parse().unwrap(),
+            http,
+            modules: vec![module],
+            exports: vec![],
+            imports: vec![],
+            vars: BTreeMap::new(),
+            limits: Default::default(),
+            schema: vec![],
+            dependencies: vec![],
+        };
+        Bundle::read(&content.encode().unwrap()).unwrap()
+    }
+
+    fn shop() -> Catalog {
+        Catalog::new(["shop".parse().unwrap()]).unwrap()
+    }
+
+    fn reason(result: Result<Plan, Refused>) -> String {
+        result.map(|_| ()).unwrap_err().0
+    }
+
+    #[test]
+    fn the_newest_version_is_wired_and_the_old_one_stays_known() {
+        let first = shop().plan(&[bundle("shop", "1.0.0", true, "1")]).unwrap();
+        let second = first
+            .catalog
+            .plan(&[bundle("shop", "1.1.0", true, "2")])
+            .unwrap();
+        assert_ne!(first.set.digest(), second.set.digest());
+        let lines = second.wiring();
+        assert!(
+            lines[0].starts_with("shop@1.1.0") && lines[0].ends_with("entry"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("shop@1.0.0") && lines[1].ends_with("not in use"),
+            "{lines:?}"
+        );
+        // An older one changes nothing.
+        let third = second
+            .catalog
+            .plan(&[bundle("shop", "0.9.0", true, "3")])
+            .unwrap();
+        assert_eq!(second.set.digest(), third.set.digest());
+    }
+
+    #[test]
+    fn one_version_is_one_build() {
+        let first = shop().plan(&[bundle("shop", "1.0.0", true, "1")]).unwrap();
+        let again = first
+            .catalog
+            .plan(&[bundle("shop", "1.0.0", true, "1")])
+            .unwrap();
+        assert_eq!(again.set.digest(), first.set.digest());
+        let other = reason(first.catalog.plan(&[bundle("shop", "1.0.0", true, "2")]));
+        assert!(
+            other.contains("shop@1.0.0 exists as two different bundles"),
+            "{other}"
+        );
+    }
+
+    #[test]
+    fn the_entry_must_be_there_and_handle_http() {
+        let missing = reason(shop().plan(&[bundle("auth", "1.0.0", false, "1")]));
+        assert!(missing.contains("shop"), "{missing}");
+        let plan = shop().plan(&[bundle("shop", "1.0.0", false, "1")]).unwrap();
+        let deaf = plan.require_http(&"shop".parse().unwrap()).unwrap_err().0;
+        assert!(
+            deaf.contains("shop@1.0.0 is the application's entry"),
+            "{deaf}"
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! HTTP ingress: where requests come in and are given to shards.
+//!
+//! The process's main thread accepts connections and hands each socket to a shard, in turn; from
+//! then on the connection, its requests and their isolates stay on that shard's thread. HTTP/1.1
+//! and HTTP/2 (cleartext, prior knowledge) share the port. Each request is admitted once
+//! ([`Shard::admit`](crate::shard::Shard::admit)) and holds its pin until its response's body was
+//! taken or dropped.
+
+mod connection;
+mod exchange;
+mod request;
+mod response;
+mod socket;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::config::Http;
+use crate::shard::ShardHandle;
+
+pub(crate) use connection::serve;
+
+/// How long accepting pauses after an error that another attempt would meet at once, such as
+/// too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What every connection needs to know. Shared by all shards.
+pub(crate) struct Settings {
+    pub(crate) http: Http,
+    /// Where connections come in, the port resolved.
+    pub(crate) address: SocketAddr,
+    /// One permit for each connection that may be open.
+    slots: Semaphore,
+}
+
+/// One process has one ingress; a shard gets a plain function to serve connections with.
+static SETTINGS: OnceLock<Arc<Settings>> = OnceLock::new();
+
+/// The listening socket, before and while it accepts.
+pub(crate) struct Ingress {
+    listener: TcpListener,
+    settings: Arc<Settings>,
+}
+
+impl Ingress {
+    /// Listens where `http` says; nothing is accepted before [`accept`](Self::accept).
+    ///
+    /// # Errors
+    /// If the address is taken or not this machine's.
+    pub(crate) async fn bind(http: Http) -> io::Result<Self> {
+        let listener = TcpListener::bind(http.listen).await?;
+        let address = listener.local_addr()?;
+        let slots = Semaphore::new(http.max_connections);
+        let settings = Arc::new(Settings {
+            http,
+            address,
+            slots,
+        });
+        if SETTINGS.set(Arc::clone(&settings)).is_err() {
+            return Err(io::Error::other("this process has an ingress already"));
+        }
+        Ok(Ingress { listener, settings })
+    }
+
+    /// Where it listens, the port resolved.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.settings.address
+    }
+
+    /// Accepts connections and hands them to `shards` in turn, until dropped.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a connection is either handed over or still in the kernel's queue.
+    pub(crate) async fn accept(&self, shards: &[ShardHandle]) {
+        for turn in 0.. {
+            // At the bound, further clients wait in the kernel's queue, which has its own.
+            if let Ok(slot) = self.settings.slots.acquire().await {
+                drop(slot);
+            }
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!("accepting a connection failed: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            if let Err(error) = hand_over(stream, shards, turn) {
+                tracing::warn!("a connection was dropped: {error}");
+            }
+        }
+    }
+}
+
+impl Settings {
+    /// The ingress's settings, once there is one.
+    fn get() -> Option<&'static Arc<Settings>> {
+        SETTINGS.get()
+    }
+}
+
+/// Gives the connection to shard number `turn`, or to the next one that takes it.
+fn hand_over(stream: tokio::net::TcpStream, shards: &[ShardHandle], turn: usize) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let stream = stream.into_std()?;
+    let start = turn % shards.len().max(1);
+    for shard in shards.iter().cycle().skip(start).take(shards.len()) {
+        // A copy of the descriptor, since a shard that declines does not give it back.
+        if shard.connection(stream.try_clone()?) {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other("no shard takes connections"))
+}

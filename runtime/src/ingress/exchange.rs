@@ -1,0 +1,159 @@
+//! One request and its response.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Method, Request, Response};
+use hyper::body::{Body as _, Incoming};
+
+use super::Settings;
+use super::request::{self, Upload};
+use super::response::{self, ResponseBody};
+use crate::error::CallError;
+use crate::http_error::Problem;
+use crate::shard::http::HttpRequest;
+use crate::shard::{Pin, Shard};
+
+/// The digest of the version set that served the request, in its short form.
+const SET: HeaderName = HeaderName::from_static("isolith-set");
+/// The routing table's epoch that admitted the request.
+const EPOCH: HeaderName = HeaderName::from_static("isolith-epoch");
+/// Names the request in the log.
+const REQUEST: HeaderName = HeaderName::from_static("isolith-request");
+
+/// Names one request in the log and to its client. Random.
+#[derive(Clone, Copy)]
+pub(super) struct RequestId(u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Serves one request; what goes wrong becomes the response.
+///
+/// # Cancel safety
+/// Dropped when the client goes away: the service's request is aborted and its pin released.
+pub(super) async fn respond(
+    shard: &Rc<Shard>,
+    settings: &Settings,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let id = RequestId(fastrand::u64(..));
+    let method = request.method().clone();
+    let started = Instant::now();
+    let deadline = started + settings.http.request_timeout;
+    let (mut response, pin) = match admit(shard, settings, &request, deadline, id) {
+        Err(problem) => (refuse(&problem), None),
+        Ok((head, pin)) => {
+            let fetched = fetch(
+                shard,
+                settings,
+                &pin,
+                head,
+                request.into_body(),
+                &method,
+                id,
+            );
+            let response = fetched.await.unwrap_or_else(|problem| refuse(&problem));
+            (response, Some(pin))
+        }
+    };
+    tracing::debug!(
+        request = %id,
+        status = response.status().as_u16(),
+        micros = started.elapsed().as_micros() as u64,
+        "{method}"
+    );
+    let headers = response.headers_mut();
+    if let Some(pin) = &pin {
+        put(headers, SET, pin.set().digest().short());
+        headers.insert(EPOCH, pin.epoch().into());
+    }
+    put(headers, REQUEST, id.to_string());
+    response.map(|body| body.holding(pin, id, method == Method::HEAD))
+}
+
+/// Checks the request's head and gives it a root.
+fn admit(
+    shard: &Rc<Shard>,
+    settings: &Settings,
+    request: &Request<Incoming>,
+    deadline: Instant,
+    id: RequestId,
+) -> Result<(HttpRequest, Pin), Problem> {
+    let head = request::head(request, settings.address)?;
+    let limit = settings.http.max_body_bytes;
+    // With a declared length, that length.
+    if request.body().size_hint().lower() > limit {
+        return Err(Problem::body_too_large(limit));
+    }
+    let draw = fastrand::u64(..);
+    let pin = shard
+        .admit(draw, deadline)
+        .map_err(|error| failed(&error, settings, id))?;
+    Ok((head, pin))
+}
+
+async fn fetch(
+    shard: &Rc<Shard>,
+    settings: &Settings,
+    pin: &Pin,
+    mut head: HttpRequest,
+    body: Incoming,
+    method: &Method,
+    id: RequestId,
+) -> Result<Response<ResponseBody>, Problem> {
+    let limit = settings.http.max_body_bytes;
+    let Upload { chunks, overflow } = request::upload(body, limit, settings.http.header_timeout);
+    head.body = chunks;
+    let fetched = tokio::select! {
+        biased;
+        Ok(()) = overflow => return Err(Problem::body_too_large(limit)),
+        fetched = shard.fetch(pin, head) => fetched,
+    };
+    let answer = fetched.map_err(|error| failed(&error, settings, id))?;
+    response::build(answer, method == Method::HEAD).map_err(|detail| {
+        tracing::error!(request = %id, "the service's response is invalid: {detail}");
+        Problem::bad_response(detail)
+    })
+}
+
+/// Logs the error in full; the problem tells the client what it may know.
+fn failed(error: &CallError, settings: &Settings, id: RequestId) -> Problem {
+    let stack = if error.stack.is_empty() {
+        String::new()
+    } else {
+        format!("\n{}", error.stack)
+    };
+    let problem = Problem::of_call(error, settings.http.debug_errors);
+    match error.is_transient() {
+        true => tracing::warn!(request = %id, kind = problem.kind, "{error}{stack}"),
+        false => tracing::error!(request = %id, kind = problem.kind, "{error}{stack}"),
+    }
+    problem
+}
+
+fn refuse(problem: &Problem) -> Response<ResponseBody> {
+    let json = problem.to_json();
+    let length = json.len();
+    let mut response = Response::new(ResponseBody::full(json.into()));
+    *response.status_mut() = problem.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
+    headers.insert(CONTENT_LENGTH, length.into());
+    if let Some(seconds) = problem.retry_after_seconds() {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// Sets a header whose value the host made: hex digits.
+fn put(headers: &mut http::HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(name, value);
+    }
+}
