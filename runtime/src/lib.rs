@@ -1,9 +1,19 @@
 //! Isolith's runtime: isolates, shards, messages, the call path, ingress and control plane.
 
+mod app;
+pub mod bench;
+pub mod cli;
+mod config;
+mod control;
+mod data_dir;
+mod deployment;
 mod error;
 mod host;
+mod http_error;
+mod ingress;
 mod isolate;
 mod limits;
 mod platform;
 mod program;
+mod sample;
 mod shard;
