@@ -1,5 +1,6 @@
 // Who a request comes from: logins, sessions, and small values sealed with a signature.
 import { z } from "zod";
+import type { Context } from "isolith:schema";
 import type { Auth } from "isolith:schema/auth";
 import { Tokens } from "./tokens";
 import { type UserRecord, findUser, signIn } from "./users";
@@ -23,7 +24,7 @@ export class AuthService implements Auth.Server {
     this.#tokens = new Tokens(Env.parse(env).TOKEN_SECRET);
   }
 
-  async login({ user: id, password }: Auth.LoginParams, ctx: Context): Promise<Auth.LoginResults> {
+  async login({ user: id, password }: Auth.LoginParams, ctx: Context): Promise<Auth.LoginResultsInit> {
     const servedBy = ctx.bundle.version;
     if (id === "" || password === "") return { login: { servedBy, refused: "missing" } };
     const user = await signIn(id, password);
@@ -31,7 +32,7 @@ export class AuthService implements Auth.Server {
     return { login: { servedBy, granted: await this.#grant(user) } };
   }
 
-  async check({ token }: Auth.CheckParams, ctx: Context): Promise<Auth.CheckResults> {
+  async check({ token }: Auth.CheckParams, ctx: Context): Promise<Auth.CheckResultsInit> {
     const servedBy = ctx.bundle.version;
     const checked = await this.#tokens.check(token);
     if (!checked.ok) return { session: { servedBy, refused: checked.refused } };
@@ -41,19 +42,19 @@ export class AuthService implements Auth.Server {
       : { session: { servedBy, refused: "unknownUser" } };
   }
 
-  async seal({ purpose, payload }: Auth.SealParams): Promise<Auth.SealResults> {
+  async seal({ purpose, payload }: Auth.SealParams): Promise<Auth.SealResultsInit> {
     if (payload.byteLength > MAX_SEALED_BYTES) {
       throw new RangeError(`seal: ${payload.byteLength} bytes are more than ${MAX_SEALED_BYTES}`);
     }
     return { sealed: await this.#tokens.seal(purpose, payload) };
   }
 
-  async unseal({ purpose, sealed }: Auth.UnsealParams): Promise<Auth.UnsealResults> {
+  async unseal({ purpose, sealed }: Auth.UnsealParams): Promise<Auth.UnsealResultsInit> {
     const opened = await this.#tokens.unseal(purpose, sealed);
     return { unsealed: opened.ok ? { payload: opened.value } : { refused: opened.refused } };
   }
 
-  async renew({ token }: Auth.RenewParams, ctx: Context): Promise<Auth.RenewResults> {
+  async renew({ token }: Auth.RenewParams, ctx: Context): Promise<Auth.RenewResultsInit> {
     const servedBy = ctx.bundle.version;
     const checked = await this.#tokens.check(token);
     if (!checked.ok) return { login: { servedBy, refused: checked.refused } };

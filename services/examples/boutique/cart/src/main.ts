@@ -34,22 +34,22 @@ export class CartService implements Cart.Server {
     };
   }
 
-  async price({ token, lines }: Cart.PriceParams): Promise<Cart.PriceResults> {
+  async price({ token, lines }: Cart.PriceParams): Promise<Cart.PriceResultsInit> {
     return { outcome: await this.#outcome(token, copy(lines)) };
   }
 
-  async change({ token, lines, change }: Cart.ChangeParams): Promise<Cart.ChangeResults> {
-    const line = change.which() === "add" ? change.add : change.set;
-    const kind = change.which() === "add" ? "add" : "set";
-    const wanted = { productId: line.productId, quantity: line.quantity };
-    return { outcome: await this.#outcome(token, changed(copy(lines), kind, wanted), wanted.productId) };
+  async change({ token, lines, change }: Cart.ChangeParams): Promise<Cart.ChangeResultsInit> {
+    const kind = change.which();
+    const line = change.add ?? change.set;
+    if (!kind || !line) throw new TypeError("change: not a kind of change that this version knows");
+    return { outcome: await this.#outcome(token, changed(copy(lines), kind, line), line.productId) };
   }
 
   /** Checks who asks and what they ask for, then puts prices on it. */
   async #outcome(token: string, lines: Line[], changedId?: string) {
     const { session } = await this.#env.AUTH.check({ token });
     const checkedBy = session.servedBy;
-    if (session.which() !== "user") return { checkedBy, refused: { reason: "notSignedIn" as const } };
+    if (!session.user) return { checkedBy, refused: { reason: "notSignedIn" as const } };
 
     const refused = overLimit(lines, this.#rules);
     if (refused) return { checkedBy, refused };
@@ -58,7 +58,7 @@ export class CartService implements Cart.Server {
     const priced = [];
     for (const [at, lookup] of Array.from(lookups).entries()) {
       const line = lines[at]!;
-      if (lookup.which() === "product") {
+      if (lookup.product) {
         const { name, priceCents } = lookup.product;
         priced.push({ ...line, name, unitCents: priceCents, totalCents: priceCents * line.quantity });
       } else if (line.productId === changedId) {

@@ -20,7 +20,7 @@ export class CatalogService implements Catalog.Server {
     this.#defaultPageSize = Env.parse(env).PAGE_SIZE;
   }
 
-  async search(params: Catalog.SearchParams): Promise<Catalog.SearchResults> {
+  async search(params: Catalog.SearchParams): Promise<Catalog.SearchResultsInit> {
     this.#searches += 1n;
     const { query, category, sort } = params;
     const scores = query.trim() === "" ? undefined : index.search(query);
@@ -36,24 +36,24 @@ export class CatalogService implements Catalog.Server {
     return { results: { products: found.slice(start, start + pageSize), total: found.length, page, pages } };
   }
 
-  async product({ id }: Catalog.ProductParams): Promise<Catalog.ProductResults> {
+  async product({ id }: Catalog.ProductParams): Promise<Catalog.ProductResultsInit> {
     return { lookup: lookup(id) };
   }
 
-  async prices({ ids }: Catalog.PricesParams): Promise<Catalog.PricesResults> {
+  async prices({ ids }: Catalog.PricesParams): Promise<Catalog.PricesResultsInit> {
     if (ids.length > MAX_PRICES) throw new RangeError(`prices: ${ids.length} ids are more than ${MAX_PRICES}`);
     return { lookups: Array.from(ids, lookup) };
   }
 
-  async categories(): Promise<Catalog.CategoriesResults> {
+  async categories(): Promise<Catalog.CategoriesResultsInit> {
     return { categories: countCategories() };
   }
 
-  async exportCsv(): Promise<Catalog.ExportCsvResults> {
+  async exportCsv(): Promise<Catalog.ExportCsvResultsInit> {
     return { csv: new TextEncoder().encode(toCsv()) };
   }
 
-  async statistics(): Promise<Catalog.StatisticsResults> {
+  async statistics(): Promise<Catalog.StatisticsResultsInit> {
     return { statistics: { products: products.length, searches: this.#searches, builtins: builtinUse() } };
   }
 }

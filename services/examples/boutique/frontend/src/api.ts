@@ -18,18 +18,19 @@ export async function search(env: Env, { q, category, sort, page, pageSize }: Se
 
 export async function showProduct({ env, path: [id = ""] }: Call): Promise<Response> {
   const { lookup } = await env.CATALOG.product({ id });
-  if (lookup.which() !== "product") throw new Problem(404, "There is no such product", { productId: id });
+  if (!lookup.product) throw new Problem(404, "There is no such product", { productId: id });
   return Response.json(lookup.product.toObject());
 }
 
 export async function exportProducts({ env }: Call): Promise<Response> {
   const { csv } = await env.CATALOG.exportCsv();
-  return new Response(csv, { headers: { "content-type": "text/csv; charset=utf-8" } });
+  // A message's bytes are never shared memory, which a response could not take.
+  return new Response(csv as Uint8Array<ArrayBuffer>, { headers: { "content-type": "text/csv; charset=utf-8" } });
 }
 
 export async function login({ request, env }: Call): Promise<Response> {
   const { login } = await env.AUTH.login(await body(request, LoginInput));
-  if (login.which() !== "granted") throw new Problem(401, "User and password do not fit", { reason: login.refused });
+  if (!login.granted) throw new Problem(401, "User and password do not fit", { reason: login.refused });
   const { token, expiresInSeconds, user } = login.granted.toObject();
   return Response.json(
     { token, expiresInSeconds, user, servedBy: login.servedBy },

@@ -23,9 +23,9 @@ export async function priced(
   const { outcome } = change
     ? await env.CART.change({ token, lines, change })
     : await env.CART.price({ token, lines });
-  if (outcome.which() === "cart") return { cart: outcome.cart.toObject(), checkedBy: outcome.checkedBy };
+  if (outcome.cart) return { cart: outcome.cart.toObject(), checkedBy: outcome.checkedBy };
 
-  const { reason, productId, limit } = outcome.refused;
+  const { reason, productId, limit } = outcome.refused ?? {};
   switch (reason) {
     case "notSignedIn":
       throw new Problem(401, "Please sign in", {}, { "www-authenticate": "Bearer" });

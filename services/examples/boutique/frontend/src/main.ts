@@ -1,4 +1,5 @@
 // The shop's face: HTML pages and a JSON API. All that it knows it asks auth, catalog and cart.
+import type { Context } from "isolith:schema";
 import * as api from "./api";
 import { script, style } from "./assets";
 import type { Env } from "./env";

@@ -26,7 +26,7 @@ export function tokenOf(request: Request): string {
 /** Whose session a token is, and which version of auth said so; no user if it is nobody's. */
 export async function whoIs(env: Env, token: string): Promise<{ servedBy: string; user?: SessionUser }> {
   const { session } = await env.AUTH.check({ token });
-  if (session.which() !== "user") return { servedBy: session.servedBy };
+  if (!session.user) return { servedBy: session.servedBy };
   const { id, name, role } = session.user;
   return { servedBy: session.servedBy, user: { id, name, role } };
 }
@@ -43,7 +43,7 @@ export async function linesOf(request: Request, env: Env): Promise<Lines> {
   const sealed = cookie(request, CART_COOKIE);
   if (sealed === "") return [];
   const { unsealed } = await env.AUTH.unseal({ purpose: CART_COOKIE, sealed });
-  if (unsealed.which() !== "payload") return [];
+  if (!unsealed.payload) return [];
   return Lines.parse(JSON.parse(new TextDecoder().decode(unsealed.payload)));
 }
 
