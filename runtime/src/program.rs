@@ -1,8 +1,14 @@
 //! What a bundle brings to a runtime, made ready once and shared by all shards.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use isolith_capnp::javascript;
+use isolith_capnp::model::Schema;
+use isolith_services::bundle::Bundle;
 use isolith_versions::{BundleFacts, BundleId};
+
+use crate::error::LoadError;
 
 /// A bundle as an isolate loads it: code, generated bindings, variables and limits.
 pub(crate) struct Program {
@@ -23,6 +29,45 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// Makes a verified bundle ready to load: generates the code of its interfaces and gives its
+    /// variables the application's values. A few milliseconds.
+    ///
+    /// # Errors
+    /// If a required variable has no value or an unknown one is given, or if the bundle's schema
+    /// asks for what is not supported.
+    pub(crate) fn new(
+        bundle: &Bundle,
+        values: &BTreeMap<String, String>,
+    ) -> Result<Self, LoadError> {
+        let name = bundle.id().to_string();
+        let refuse = |reason: String| LoadError::Schema {
+            bundle: name.clone(),
+            reason,
+        };
+        let module = bundle
+            .modules()
+            .next()
+            .ok_or_else(|| refuse("it has no module; build it again".into()))?;
+        let source_map = match module.source_map.is_empty() {
+            true => None,
+            // A damaged map costs the mapping, not the service.
+            false => sourcemap::SourceMap::from_slice(module.source_map.as_bytes()).ok(),
+        };
+        Ok(Program {
+            facts: Arc::clone(bundle.facts()),
+            source: module.source.to_owned(),
+            source_map,
+            bindings: bindings(bundle).map_err(refuse)?,
+            classes: bundle
+                .exports()
+                .iter()
+                .map(|export| export.class.clone())
+                .collect(),
+            vars: vars(bundle, values)?,
+            heap_mib: Some(bundle.limits().heap_mib).filter(|mib| *mib > 0),
+        })
+    }
+
     pub(crate) fn id(&self) -> &BundleId {
         &self.facts.id
     }
@@ -36,4 +81,40 @@ impl Program {
         let (line, column) = (token.get_src_line() + 1, token.get_src_col() + 1);
         Some(format!("{source}:{line}:{column}"))
     }
+}
+
+/// The generated code for the interfaces that the bundle exports and imports.
+fn bindings(bundle: &Bundle) -> Result<Option<String>, String> {
+    let facts = bundle.facts();
+    let exported = facts.exports.iter().map(|export| export.interface);
+    let imported = facts.imports.iter().map(|import| import.interface);
+    let mut interfaces: Vec<u64> = exported.chain(imported).collect();
+    interfaces.sort_unstable();
+    interfaces.dedup();
+    if interfaces.is_empty() {
+        return Ok(None);
+    }
+    let schema = Schema::read(bundle.schema()).map_err(|error| error.to_string())?;
+    let code = javascript::generate(&schema, &interfaces).map_err(|error| error.to_string())?;
+    Ok(Some(code))
+}
+
+fn vars(
+    bundle: &Bundle,
+    values: &BTreeMap<String, String>,
+) -> Result<Vec<(String, String)>, LoadError> {
+    let mut vars = Vec::new();
+    for (name, default) in bundle.vars() {
+        match values.get(name).or(default.as_ref()) {
+            Some(value) => vars.push((name.clone(), value.clone())),
+            None => {
+                return Err(LoadError::MissingVar {
+                    bundle: bundle.id().to_string(),
+                    service: bundle.id().service.to_string(),
+                    name: name.clone(),
+                });
+            }
+        }
+    }
+    Ok(vars)
 }

@@ -243,7 +243,7 @@ impl Engine {
                 .map(|import| ImportFacts {
                     name: &import.name,
                     service: import.service.as_str(),
-                    interface_id: format!("{:x}", import.interface),
+                    interface_id: format!("{:016x}", import.interface),
                 })
                 .collect(),
             exports: program
@@ -254,7 +254,7 @@ impl Engine {
                 .map(|(export, class_name)| ExportFacts {
                     name: &export.name,
                     class_name,
-                    interface_id: format!("{:x}", export.interface),
+                    interface_id: format!("{:016x}", export.interface),
                 })
                 .collect(),
             vars: program
@@ -444,7 +444,7 @@ struct Handles<'a> {
 
 fn find_glue(scope: &mut v8::PinScope<'_, '_>) -> Option<Glue> {
     let object = snapshot::glue(scope)?;
-    let mut function = |name: &str| {
+    let function = |name: &str| {
         let key = v8::String::new(scope, name)?;
         let value = object.get(scope, key.into())?;
         let function: v8::Local<v8::Function> = value.try_into().ok()?;

@@ -166,7 +166,8 @@ fn attempt<'s, T>(
 ) -> Result<T, SnapshotError> {
     v8::tc_scope!(let scope, scope);
     f(scope).ok_or_else(|| {
-        let reason = match scope.stack_trace().or_else(|| scope.exception()) {
+        let stack = scope.stack_trace().filter(|stack| stack.is_string());
+        let reason = match stack.or_else(|| scope.exception()) {
             Some(error) => error.to_rust_string_lossy(scope),
             None => "no exception".into(),
         };

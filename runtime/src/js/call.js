@@ -17,17 +17,19 @@
   const uncurry = Function.prototype.bind.bind(Function.prototype.call);
   const bufferGetter = (name) =>
     uncurry(Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, name).get);
-  const isImmutable = bufferGetter('immutable');
   const bufferLength = bufferGetter('byteLength');
-  const transferToImmutable = uncurry(ArrayBuffer.prototype.transferToImmutable);
   const slice = uncurry(ArrayBuffer.prototype.slice);
+  // V8 installs what a flag enables into each new context and not into the snapshot, so these two
+  // are captured in `attach`.
+  let isImmutable;
+  let transferToImmutable;
   // Two isolates may read an immutable buffer's backing store; neither can write it.
   const seal = (buffer) => (isImmutable(buffer) ? buffer : transferToImmutable(buffer));
   const message = makeMessage({
     utf8Decode: host.utf8Decode,
     utf8Encode: host.utf8Encode,
     seal,
-    isImmutable,
+    isImmutable: (buffer) => isImmutable(buffer),
   });
 
   const CALL = 1, RETURN = 2, CHUNK = 3, HOLD = 4, RELEASE = 5;
@@ -519,6 +521,8 @@
 
   // Once, before any of the bundle's code: `generated` is what the schema's code was made into.
   function attach(facts, ringBuffer, outboxBuffer, generated) {
+    isImmutable = bufferGetter('immutable');
+    transferToImmutable = uncurry(ArrayBuffer.prototype.transferToImmutable);
     config = facts.config;
     rings = new Int32Array(ringBuffer);
     recordWords = config.recordWords;

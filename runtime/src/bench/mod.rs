@@ -1,0 +1,109 @@
+//! The benchmark: what a call costs, beside what V8 alone would cost.
+//!
+//! All figures come from one process and one run, in interleaved rounds, so that their ratios
+//! hold on a machine whose speed drifts. The binary `isolith-bench` calls [`run`].
+
+mod bare;
+mod typed;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::limits::Limits;
+
+/// Rounds of each measurement; the median counts.
+const ROUNDS: usize = 9;
+/// Calls in a round.
+const CALLS: u32 = 100_000;
+
+/// What a run measured. Nanoseconds each.
+#[derive(Serialize)]
+struct Figures {
+    bare_hop_ns: f64,
+    bare_async_hop_ns: f64,
+    call_small_ns: f64,
+    call_small_32_in_flight_ns: f64,
+    call_1mib_ns: f64,
+    admission_ns: f64,
+    call_small_per_bare_async_hop: f64,
+    call_1mib_per_call_small: f64,
+}
+
+/// Measures, prints a table, and writes the figures to `file` as JSON.
+///
+/// # Errors
+/// If a service cannot be loaded, a call fails, or the file cannot be written.
+pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let figures = tokio::task::LocalSet::new().block_on(&runtime, measure())?;
+    println!("| what | ns | |\n|---|---:|---|");
+    let row = |what: &str, ns: f64, note: String| println!("| {what} | {ns:.0} | {note} |");
+    row("bare hop, synchronous", figures.bare_hop_ns, String::new());
+    row("bare hop, queued", figures.bare_async_hop_ns, String::new());
+    row(
+        "typed call, small",
+        figures.call_small_ns,
+        format!("{:.2} x the queued bare hop", figures.call_small_per_bare_async_hop),
+    );
+    row(
+        "typed call, small, 32 in flight",
+        figures.call_small_32_in_flight_ns,
+        String::new(),
+    );
+    row(
+        "typed call, 1 MiB there and back",
+        figures.call_1mib_ns,
+        format!("{:.2} x the small call", figures.call_1mib_per_call_small),
+    );
+    row("admission and release", figures.admission_ns, String::new());
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(file, serde_json::to_string_pretty(&figures)? + "\n")?;
+    println!("\nwritten to {}", file.display());
+    Ok(())
+}
+
+async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
+    let bench = typed::Bench::new(Limits::default()).await?;
+    // Once unmeasured: the engines compile, memory is touched for the first time.
+    bench.round(CALLS / 2).await?;
+    let mut columns: [Vec<f64>; 6] = Default::default();
+    for round in 0..ROUNDS {
+        eprintln!("round {} of {ROUNDS}", round + 1);
+        let bare = bare::measure(CALLS, 1).ok_or("the bare hop failed")?;
+        let typed = bench.round(CALLS).await?;
+        let figures = [
+            bare.sync_ns,
+            bare.async_ns,
+            typed.small_ns,
+            typed.small_32_ns,
+            typed.mib_ns,
+            typed.admission_ns,
+        ];
+        for (column, figure) in columns.iter_mut().zip(figures) {
+            column.push(figure);
+        }
+    }
+    let [bare_hop_ns, bare_async_hop_ns, call_small_ns, call_small_32_in_flight_ns, call_1mib_ns, admission_ns] =
+        columns.each_mut().map(|column| median(column));
+    Ok(Figures {
+        bare_hop_ns,
+        bare_async_hop_ns,
+        call_small_ns,
+        call_small_32_in_flight_ns,
+        call_1mib_ns,
+        admission_ns,
+        call_small_per_bare_async_hop: call_small_ns / bare_async_hop_ns,
+        call_1mib_per_call_small: call_1mib_ns / call_small_ns,
+    })
+}
+
+/// The middle value; 0 for none.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}

@@ -1,0 +1,173 @@
+//! Typed calls through a whole shard, and admission.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::limits::Limits;
+use crate::sample::{Sample, SampleSchema, serve_samples, solve_samples};
+use crate::shard::{JsonCall, Shard};
+
+type Error = Box<dyn std::error::Error>;
+
+const SCHEMA: &str = "
+@0xb0f1d2c3a4958677;
+interface Auth {
+  check @0 (token :Text, scope :Text, attempt :UInt32) -> (user :User);
+  echo @1 (blob :Data) -> (blob :Data);
+}
+struct User {
+  id @0 :UInt32;
+  name @1 :Text;
+  admin @2 :Bool;
+}
+interface Driver {
+  small @0 (calls :UInt32, width :UInt32) -> (sum :Float64);
+  blob @1 (calls :UInt32, bytes :UInt32) -> (sum :Float64);
+}
+";
+
+const AUTH: &str = "
+export class AuthService {
+  async check({ token, attempt }) {
+    return { user: { id: attempt, name: token, admin: false } };
+  }
+  async echo({ blob }) {
+    if (blob[blob.length - 1] !== 7) throw new Error('the last byte is not what was sent');
+    return { blob };
+  }
+}
+";
+
+/// Each call passes an object, and its result is read as a service would read it.
+const DRIVER: &str = "
+export class DriverService {
+  constructor(env) { this.env = env; }
+  async small({ calls, width }) {
+    const { AUTH } = this.env;
+    let sum = 0;
+    const worker = async (n) => {
+      for (let i = 0; i < n; i++) {
+        const { user } = await AUTH.check({ token: 'token-0123456789', scope: 'shop', attempt: i });
+        sum += user.id + user.name.length;
+      }
+    };
+    const workers = [];
+    for (let w = 0; w < width; w++) workers.push(worker(calls / width));
+    await Promise.all(workers);
+    return { sum };
+  }
+  async blob({ calls, bytes }) {
+    const { AUTH } = this.env;
+    let blob = new Uint8Array(bytes);
+    blob[bytes - 1] = 7;
+    let sum = 0;
+    for (let i = 0; i < calls; i++) {
+      ({ blob } = await AUTH.echo({ blob }));
+      sum += blob.length;
+    }
+    return { sum };
+  }
+}
+";
+
+/// Nanoseconds each.
+pub(super) struct TypedCalls {
+    /// A small object in, a lazy result out and read; one call in flight.
+    pub(super) small_ns: f64,
+    /// The same, 32 in flight.
+    pub(super) small_32_ns: f64,
+    /// 1 MiB of bytes there and back, each side reading a byte of it.
+    pub(super) mib_ns: f64,
+    /// Admission and release of a root.
+    pub(super) admission_ns: f64,
+}
+
+/// One shard with the two services, driven from this thread.
+pub(super) struct Bench {
+    shard: Rc<Shard>,
+}
+
+impl Bench {
+    pub(super) async fn new(limits: Limits) -> Result<Self, Error> {
+        let schema = SampleSchema::new(SCHEMA)?;
+        let auth = schema.program(&Sample {
+            service: "auth",
+            version: "1.0.0",
+            source: AUTH,
+            exports: &[("AUTH", "Auth", "AuthService")],
+            imports: &[],
+            http: false,
+        })?;
+        let driver = schema.program(&Sample {
+            service: "driver",
+            version: "1.0.0",
+            source: DRIVER,
+            exports: &[("DRIVER", "Driver", "DriverService")],
+            imports: &[("AUTH", "auth", "^1", "Auth")],
+            http: false,
+        })?;
+        let programs = [auth, driver];
+        let set = solve_samples(&programs, "driver")?;
+        let (shard, _routing) = serve_samples(&programs, &set, "driver", limits).await?;
+        // The table lives in the shard too.
+        let _ = Arc::strong_count(&set);
+        Ok(Bench { shard })
+    }
+
+    async fn run(&self, method: &str, argument: String, calls: u32) -> Result<f64, Error> {
+        let start = Instant::now();
+        let call = self.shard.call_json(JsonCall {
+            service: "driver".into(),
+            version: None,
+            export: None,
+            method: method.into(),
+            argument,
+            deadline: start + Duration::from_secs(300),
+        });
+        let drive = async {
+            loop {
+                self.shard.run_until_idle();
+                tokio::task::yield_now().await;
+            }
+        };
+        let reply = tokio::select! {
+            reply = call => reply?,
+            () = drive => return Err("unreachable".into()),
+        };
+        let elapsed = start.elapsed();
+        if !reply.json.contains("sum") {
+            return Err(format!("unexpected reply {}", reply.json).into());
+        }
+        Ok(elapsed.as_nanos() as f64 / f64::from(calls))
+    }
+
+    async fn small(&self, calls: u32, width: u32) -> Result<f64, Error> {
+        let argument = format!("{{\"calls\": {calls}, \"width\": {width}}}");
+        self.run("small", argument, calls).await
+    }
+
+    pub(super) async fn blob(&self, calls: u32, bytes: u32) -> Result<f64, Error> {
+        let argument = format!("{{\"calls\": {calls}, \"bytes\": {bytes}}}");
+        self.run("blob", argument, calls).await
+    }
+
+    fn admissions(&self, count: u32) -> Result<f64, Error> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let start = Instant::now();
+        for draw in 0..count {
+            std::hint::black_box(self.shard.admit(u64::from(draw), deadline)?);
+        }
+        Ok(start.elapsed().as_nanos() as f64 / f64::from(count))
+    }
+
+    /// One round of each measurement.
+    pub(super) async fn round(&self, calls: u32) -> Result<TypedCalls, Error> {
+        Ok(TypedCalls {
+            small_ns: self.small(calls, 1).await?,
+            small_32_ns: self.small(calls, 32).await?,
+            mib_ns: self.blob(calls, 1 << 20).await?,
+            admission_ns: self.admissions(calls)?,
+        })
+    }
+}
