@@ -221,7 +221,7 @@ mod tests {
             assert_eq!(problem.retry_after_seconds(), retry);
             let json = problem.to_json();
             assert!(
-                json.contains("why and what to do") && !json.contains("service"),
+                json.contains("why and what to do") && !json.contains("\"service\""),
                 "{json}"
             );
         }
