@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 use v8::{MapFnTo, ValueDeserializerHelper, ValueSerializerHelper};
 
-use super::convert::{Args, Op, Ret, throw_type};
+use super::convert::{Args, Op, Ret, return_str, throw_type};
 
 pub(super) fn ops() -> Vec<Op> {
     vec![("clone", clone.map_fn_to())]
 }
+
+const NOT_TRANSFERABLE: &str = "an ArrayBuffer cannot be transferred.";
 
 type Refusal = Rc<RefCell<Option<String>>>;
 
@@ -81,7 +83,8 @@ fn clone<'s>(scope: &mut v8::PinScope<'s, '_>, args: Args<'s>, mut rv: Ret<'s>) 
     for index in 0..list.length() {
         let value = list.get_index(scope, index);
         match value.map(|value| value.try_cast::<v8::ArrayBuffer>()) {
-            Some(Ok(buffer)) => buffers.push(buffer),
+            Some(Ok(buffer)) if buffer.is_detachable() => buffers.push(buffer),
+            Some(Ok(_)) => return return_str(scope, &mut rv, NOT_TRANSFERABLE),
             _ => return throw_type(scope, "argument 1 must hold ArrayBuffers"),
         }
     }
@@ -133,7 +136,7 @@ fn copy<'s>(
     for (id, buffer) in (0u32..).zip(buffers) {
         let store = buffer.get_backing_store();
         if buffer.detach(None) != Some(true) {
-            refusal.replace(Some("an ArrayBuffer could not be transferred.".to_owned()));
+            refusal.replace(Some(NOT_TRANSFERABLE.to_owned()));
             scope.reset();
             return None;
         }

@@ -4,8 +4,8 @@
   const { ArrayPrototypePush, ArrayPrototypeSplice, DateNow, MathMax, MathMin,
     ReflectApply, StringPrototypeToLowerCase, SymbolIterator, TypeError,
     TypedArrayPrototypeGetBuffer, TypedArrayPrototypeGetLength, TypedArrayPrototypeSet,
-    TypedArrayPrototypeSlice, TypedArrayPrototypeSubarray, Uint8Array, MathTrunc } = p;
-  const { alias, defineClass, dictionary, isObject, need, settle, toUSVString, viewBytes } = internals;
+    Uint8Array, MathTrunc } = p;
+  const { alias, copy, defineClass, dictionary, isObject, need, part, settle, toUSVString, viewBytes } = internals;
 
   let bytesOf;
   const typeOf = (type) => {
@@ -25,8 +25,8 @@
         }
         const iterator = parts[SymbolIterator]();
         for (let step = iterator.next(); !step.done; step = iterator.next()) {
-          const part = step.value;
-          const bytes = bytesOf(part) ?? viewBytes(part) ?? internals.encodeUtf8(toUSVString(part));
+          const piece = step.value;
+          const bytes = bytesOf(piece) ?? viewBytes(piece) ?? internals.encodeUtf8(toUSVString(piece));
           ArrayPrototypePush(list, bytes);
           length += TypedArrayPrototypeGetLength(bytes);
         }
@@ -49,16 +49,16 @@
       };
       const from = clamp(start);
       const to = MathMax(end === undefined ? size : clamp(end), from);
-      const part = new Blob([], { __proto__: null, type });
-      part.#bytes = TypedArrayPrototypeSlice(this.#bytes, from, to);
-      return part;
+      const blob = new Blob([], { __proto__: null, type });
+      blob.#bytes = copy(part(this.#bytes, from, to));
+      return blob;
     }
     text() { return settle(() => internals.decodeUtf8(this.#bytes)); }
-    bytes() { return settle(() => TypedArrayPrototypeSlice(this.#bytes)); }
+    bytes() { return settle(() => copy(this.#bytes)); }
     arrayBuffer() {
-      return settle(() => TypedArrayPrototypeGetBuffer(TypedArrayPrototypeSlice(this.#bytes)));
+      return settle(() => TypedArrayPrototypeGetBuffer(copy(this.#bytes)));
     }
-    stream() { return internals.bytesStream(TypedArrayPrototypeSlice(this.#bytes)); }
+    stream() { return internals.bytesStream(copy(this.#bytes)); }
     static {
       bytesOf = internals.blobBytes = (value) =>
         (isObject(value) && #bytes in value ? value.#bytes : undefined);
@@ -93,7 +93,7 @@
       const length = TypedArrayPrototypeGetLength(bytes);
       if (at < length) {
         const next = MathMin(at + CHUNK_BYTES, length);
-        controller.enqueue(TypedArrayPrototypeSubarray(bytes, at, next));
+        controller.enqueue(part(bytes, at, next));
         at = next;
       }
       if (at >= length) controller.close();

@@ -8,8 +8,8 @@
     StringPrototypeSplit, ArrayPrototypeJoin, StringPrototypeTrim,
     TypeError, TypedArrayPrototypeGetBuffer, TypedArrayPrototypeGetByteLength, ArrayBufferPrototypeGetByteLength,
     TypedArrayPrototypeGetLength, TypedArrayPrototypeGetSymbolToStringTag, TypedArrayPrototypeSet,
-    TypedArrayPrototypeSlice, Uint8Array, ReflectOwnKeys } = p;
-  const { encodeUtf8, settle, toUSVString, viewBytes } = internals;
+    Uint8Array, ReflectOwnKeys } = p;
+  const { copy, encodeUtf8, settle, toUSVString, viewBytes } = internals;
 
   // source: a string, bytes that nobody else holds, or null when there is only the stream.
   const newBody = (source, stream, type) => ({ __proto__: null, source, stream, type, used: false, shared: false });
@@ -25,9 +25,9 @@
       return newBody(null, init, null);
     }
     const bytes = viewBytes(init);
-    if (bytes !== undefined) return newBody(TypedArrayPrototypeSlice(bytes), null, null);
+    if (bytes !== undefined) return newBody(copy(bytes), null, null);
     const blob = internals.blobBytes(init);
-    if (blob !== undefined) return newBody(TypedArrayPrototypeSlice(blob), null, init.type || null);
+    if (blob !== undefined) return newBody(copy(blob), null, init.type || null);
     const search = internals.searchList(init);
     if (search !== undefined) {
       return newBody(host.formSerialize(search), null, "application/x-www-form-urlencoded;charset=UTF-8");
@@ -87,7 +87,7 @@
     if (body === null) return null;
     if (body.stream === null) {
       const bytes = sourceBytes(body);
-      body.stream = internals.bytesStream(body.shared ? TypedArrayPrototypeSlice(bytes) : bytes);
+      body.stream = internals.bytesStream(body.shared ? copy(bytes) : bytes);
       if (body.used) internals.streamState(body.stream).disturbed = true;
       body.source = null;
     }
@@ -98,11 +98,11 @@
     if (body === null) return null;
     if (body.stream === null) {
       body.shared = true;
-      const copy = newBody(body.source, null, body.type);
-      copy.shared = true;
-      return copy;
+      const twin = newBody(body.source, null, body.type);
+      twin.shared = true;
+      return twin;
     }
-    const pair = internals.teeStream(body.stream, (chunk) => TypedArrayPrototypeSlice(chunk));
+    const pair = internals.teeStream(body.stream, copy);
     body.stream = pair.first;
     return newBody(null, pair.second, body.type);
   };
@@ -173,7 +173,7 @@
     if (convert === toText && typeof source === "string") return source;
     const bytes = sourceBytes(body);
     body.source = typeof source === "string" || body.shared ? source : new Uint8Array(0);
-    return convert(body.shared && bytes === source ? TypedArrayPrototypeSlice(bytes) : bytes);
+    return convert(body.shared && bytes === source ? copy(bytes) : bytes);
   };
   const toText = (bytes) => internals.decodeUtf8(bytes);
   const toJson = (bytes) => JSONParse(internals.decodeUtf8(bytes));
@@ -181,7 +181,7 @@
   const toBuffer = (bytes) => {
     const buffer = TypedArrayPrototypeGetBuffer(bytes);
     return ArrayBufferPrototypeGetByteLength(buffer) === TypedArrayPrototypeGetByteLength(bytes) ? buffer
-      : TypedArrayPrototypeGetBuffer(TypedArrayPrototypeSlice(bytes));
+      : TypedArrayPrototypeGetBuffer(copy(bytes));
   };
 
   const toForm = (bytes, contentType) => {

@@ -107,19 +107,14 @@
       let size = attempt(MapPrototypeGetSize, value);
       if (size !== undefined) {
         const items = [];
-        MapPrototypeForEach(value, (item, key) => {
-          if (items.length < MAX_ENTRIES && this.left > 0) {
-            ArrayPrototypePush(items, `${this.inspect(key, depth + 1)} => ${this.inspect(item, depth + 1)}`);
-          }
-        });
+        this.each(MapPrototypeForEach, value, items, (item, key) =>
+          `${this.inspect(key, depth + 1)} => ${this.inspect(item, depth + 1)}`);
         return this.body(value, `${name}(${size})`, this.more(items, size), [], depth);
       }
       size = attempt(SetPrototypeGetSize, value);
       if (size !== undefined) {
         const items = [];
-        SetPrototypeForEach(value, (item) => {
-          if (items.length < MAX_ENTRIES && this.left > 0) ArrayPrototypePush(items, this.inspect(item, depth + 1));
-        });
+        this.each(SetPrototypeForEach, value, items, (item) => this.inspect(item, depth + 1));
         return this.body(value, `${name}(${size})`, this.more(items, size), [], depth);
       }
       const time = attempt(DatePrototypeGetTime, value);
@@ -158,6 +153,14 @@
         ArrayPrototypePush(items, ObjectHasOwn(value, i) ? this.inspect(value[i], depth + 1) : "<empty>");
       }
       return this.body(value, prefix, this.more(items, length), null, depth, "[", "]");
+    }
+
+    // forEach ends early only by an exception.
+    each(forEach, value, items, show) {
+      attempt(() => forEach(value, (item, key) => {
+        if (items.length >= MAX_ENTRIES || this.left <= 0) throw null;
+        ArrayPrototypePush(items, show(item, key));
+      }));
     }
 
     more(items, total) {
@@ -314,7 +317,7 @@
       if (args.length) write(INFO, format(args));
       if (indent.length < 40) indent += "  ";
     },
-    groupCollapsed(...args) { console.group(...args); },
+    groupCollapsed(...args) { p.ReflectApply(console.group, console, args); },
     groupEnd() { indent = StringPrototypeSlice(indent, 2); },
     clear() {},
   };

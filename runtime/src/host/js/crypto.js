@@ -5,7 +5,7 @@
   const { ArrayPrototypeIncludes, MathCeil, StringPrototypeSlice,
     TypedArrayPrototypeGetByteLength, TypedArrayPrototypeGetLength,
     TypedArrayPrototypeGetSymbolToStringTag,
-    Uint8Array } = p;
+    TypedArrayPrototypeSet, Uint8Array } = p;
   const { allocate, bufferOf, cryptoBytes, cryptoFail, defineClass, global, hashName, illegal,
     keyKind, keyParts, need, normalizeAlgorithm, secret, settle } = internals;
   const MAX_RANDOM_BYTES = 65536;
@@ -155,7 +155,10 @@
       if (TypedArrayPrototypeGetByteLength(array) > MAX_RANDOM_BYTES) {
         throw new internals.DOMException(`getRandomValues fills at most ${MAX_RANDOM_BYTES} bytes at once`, "QuotaExceededError");
       }
-      host.randomFill(array);
+      // Into a buffer of our own first: only set() refuses to write into an immutable one.
+      const bytes = new Uint8Array(TypedArrayPrototypeGetByteLength(array));
+      host.randomFill(bytes);
+      TypedArrayPrototypeSet(internals.viewBytes(array), bytes);
       return array;
     }
     randomUUID() {

@@ -4,8 +4,8 @@
   const { ArrayPrototypeIncludes, ArrayPrototypePush, ArrayPrototypeSlice,
     ObjectFreeze, StringPrototypeToLowerCase, SymbolIterator, TypeError,
     TypedArrayPrototypeGetBuffer, TypedArrayPrototypeGetLength, TypedArrayPrototypeSet,
-    TypedArrayPrototypeSlice, TypedArrayPrototypeSubarray, Uint8Array } = p;
-  const { allocate, defineClass, DOMException, fromBase64Url, illegal, isObject, secret, toBase64Url,
+    Uint8Array } = p;
+  const { allocate, copy, defineClass, DOMException, fromBase64Url, illegal, isObject, part, secret, toBase64Url,
     viewBytes } = internals;
 
   const fail = internals.cryptoFail = (name, message) => {
@@ -131,7 +131,7 @@
       info = { name };
     } else {
       if (kind !== "RSA") fail("DataError", "the key is not an RSA key");
-      info = { name, modulusLength: bits(parts[0]), publicExponent: TypedArrayPrototypeSlice(parts[1]),
+      info = { name, modulusLength: bits(parts[0]), publicExponent: copy(parts[1]),
         hash: ObjectFreeze({ name: hashOf(given.hash) }) };
     }
     if (type === "private" && host.sign(kind, "pkcs1", "SHA-256", parts, new Uint8Array(1), allocate) === undefined) {
@@ -196,7 +196,7 @@
     switch (`${format}`) {
       case "jwk": return fromJwk(data, algorithm, extractable, usages);
       case "raw": {
-        const bytes = TypedArrayPrototypeSlice(bytesOf(data, "the key"));
+        const bytes = copy(bytesOf(data, "the key"));
         if (ALLOWED[name] !== undefined) return secretKey(algorithm, bytes, extractable, usages);
         if (name === "ECDSA") return pairHalf(algorithm, "public", `${given.namedCurve}`, [bytes], extractable, usages);
         if (name === "Ed25519") return pairHalf(algorithm, "public", name, [bytes], extractable, usages);
@@ -233,8 +233,8 @@
       const whole = parts[parts.length - 1];
       jwk.kty = "EC";
       jwk.crv = algorithm.namedCurve;
-      jwk.x = toBase64Url(TypedArrayPrototypeSubarray(whole, 1, 1 + size));
-      jwk.y = toBase64Url(TypedArrayPrototypeSubarray(whole, 1 + size));
+      jwk.x = toBase64Url(part(whole, 1, 1 + size));
+      jwk.y = toBase64Url(part(whole, 1 + size, 1 + 2 * size));
       if (type === "private") jwk.d = toBase64Url(parts[0]);
     } else if (name === "Ed25519") {
       jwk.kty = "OKP";
@@ -261,7 +261,7 @@
       case "jwk": return toJwk(key);
       case "raw":
         if (type === "secret" || (type === "public" && parts.length === 1)) {
-          return TypedArrayPrototypeGetBuffer(TypedArrayPrototypeSlice(parts[0]));
+          return TypedArrayPrototypeGetBuffer(copy(parts[0]));
         }
         break;
       case "spki": case "pkcs8":

@@ -1,10 +1,10 @@
 // TextEncoder, TextDecoder, atob, btoa.
 (function (host, p, internals) {
   "use strict";
-  const { StringPrototypeCharCodeAt, StringPrototypeSlice, TypeError, RangeError,
+  const { MathMin, StringPrototypeCharCodeAt, StringPrototypeSlice, TypeError, RangeError,
     TypedArrayPrototypeGetLength, TypedArrayPrototypeGetSymbolToStringTag, TypedArrayPrototypeSet,
-    TypedArrayPrototypeSubarray, TypedArrayPrototypeSlice, Uint8Array } = p;
-  const { allocate, defineClass, dictionary, need, viewBytes } = internals;
+    Uint8Array } = p;
+  const { allocate, copy, defineClass, dictionary, need, part, viewBytes } = internals;
 
   internals.encodeUtf8 = (text) => host.encodeUtf8(text, allocate);
   internals.decodeUtf8 = (bytes) => {
@@ -28,10 +28,15 @@
     }
     encodeInto(source, destination) {
       need(arguments, 2, "encodeInto");
+      source = `${source}`;
       if (TypedArrayPrototypeGetSymbolToStringTag(destination) !== "Uint8Array") {
         throw new TypeError("encodeInto needs a Uint8Array to write to");
       }
-      const pair = host.encodeInto(`${source}`, destination);
+      // Into a buffer of our own first: only set() refuses to write into an immutable one.
+      const room = MathMin(TypedArrayPrototypeGetLength(destination), source.length * 3);
+      const bytes = new Uint8Array(room);
+      const pair = host.encodeInto(source, bytes);
+      TypedArrayPrototypeSet(destination, part(bytes, 0, pair[1]));
       return { read: pair[0], written: pair[1] };
     }
   }
@@ -90,8 +95,8 @@
         const length = TypedArrayPrototypeGetLength(bytes);
         const tail = tails[this.#encoding]?.(bytes, length) ?? 0;
         if (tail > 0) {
-          this.#pending = TypedArrayPrototypeSlice(bytes, length - tail);
-          bytes = TypedArrayPrototypeSubarray(bytes, 0, length - tail);
+          this.#pending = copy(part(bytes, length - tail, length));
+          bytes = part(bytes, 0, length - tail);
         }
       }
       let text = this.#encoding === "utf-8" ? host.decodeUtf8(bytes, this.#fatal)

@@ -3,7 +3,7 @@
   "use strict";
   const { ArrayPrototypePush, Promise, PromisePrototypeThen, PromiseReject, PromiseResolve,
     RangeError, ReflectApply, TypeError } = p;
-  const { defineClass, dictionary, need, noop } = internals;
+  const { defineClass, dictionary, need } = internals;
 
   // First in, first out; taking is constant time on average.
   class Queue {
@@ -70,9 +70,9 @@
   };
 
   // A method of a user's source, sink or transformer, as a function that returns a promise.
-  internals.algorithm = (owner, name, fallback = noop) => {
+  internals.algorithm = (owner, name) => {
     const method = owner[name];
-    if (method === undefined) return (...args) => settle(() => fallback(...args));
+    if (method === undefined) return () => internals.resolved;
     if (typeof method !== "function") throw new TypeError(`${name} must be a function`);
     return (a, b) => settle(() => ReflectApply(method, owner, [a, b]));
   };

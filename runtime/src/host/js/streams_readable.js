@@ -6,9 +6,9 @@
   const { ArrayBufferPrototypeTransfer, MathMin, Promise, PromisePrototypeThen, PromiseReject,
     PromiseResolve, RangeError, ReflectApply, ReflectConstruct, SymbolAsyncIterator,
     SymbolIterator, TypeError, TypedArrayPrototypeGetLength, TypedArrayPrototypeSet,
-    TypedArrayPrototypeSubarray, Uint8Array, ArrayBufferIsView } = p;
+    Uint8Array, ArrayBufferIsView } = p;
   const { algorithm, defineClass, deferred, dictionary, illegal, isObject, markHandled, need, noop,
-    Queue, secret, settle, upon, viewBytes } = internals;
+    Queue, part, secret, settle, upon, viewBytes } = internals;
 
   const idle = () => internals.resolved;
   const chunkBytes = (view) => TypedArrayPrototypeGetLength(view);
@@ -368,12 +368,12 @@
         while (filled < wanted) {
           const entry = s.queue.peek();
           const count = MathMin(wanted - filled, entry.size);
-          TypedArrayPrototypeSet(target, TypedArrayPrototypeSubarray(entry.chunk, 0, count), filled);
+          TypedArrayPrototypeSet(target, part(entry.chunk, 0, count), filled);
           filled += count;
           if (count === entry.size) {
             take(s);
           } else {
-            entry.chunk = TypedArrayPrototypeSubarray(entry.chunk, count);
+            entry.chunk = part(entry.chunk, count, entry.size);
             entry.size -= count;
             s.size -= count;
           }

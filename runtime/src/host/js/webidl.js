@@ -68,6 +68,12 @@
     return internals.isArrayBuffer(value) ? new Uint8Array(value) : undefined;
   };
 
+  // A copy of bytes, and a view of a part of them. Unlike slice and subarray they ask no
+  // constructor or species of a service.
+  internals.copy = (bytes) => new Uint8Array(bytes);
+  internals.part = (bytes, from, to) => new Uint8Array(TypedArrayPrototypeGetBuffer(bytes),
+    TypedArrayPrototypeGetByteOffset(bytes) + from, to - from);
+
   internals.deferred = () => {
     const out = { __proto__: null, promise: undefined, resolve: undefined, reject: undefined };
     out.promise = new Promise((resolve, reject) => {

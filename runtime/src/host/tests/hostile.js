@@ -11,7 +11,7 @@ const targets = [];
 for (const proto of [Array.prototype, String.prototype, Map.prototype, Set.prototype, WeakMap.prototype, RegExp.prototype, Function.prototype, Promise.prototype, Object.getPrototypeOf(Uint8Array.prototype), Uint8Array.prototype, Headers.prototype, ReadableStream.prototype, URLSearchParams.prototype, TextDecoder.prototype, ReadableStreamDefaultReader.prototype, JSON, Object, Reflect, Math, Object.getPrototypeOf([][Symbol.iterator]()), Date, Symbol, Number, ArrayBuffer.prototype]) {
   for (const key of Reflect.ownKeys(proto)) {
     const d = Object.getOwnPropertyDescriptor(proto, key);
-    if (!d.configurable || key === "constructor" || typeof d.value !== "function" && !d.get) continue;
+    if (!d.configurable || (key === "constructor" && proto !== Uint8Array.prototype) || typeof d.value !== "function" && !d.get) continue;
     targets.push([proto, key, d]);
   }
 }

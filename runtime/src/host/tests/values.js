@@ -30,3 +30,13 @@ for (const name of Object.getOwnPropertyNames(globalThis)) {
   const value = globalThis[name];
   assert(typeof value !== "function" || value.name === name || name === "globalThis", `${name} is named ${value?.name}`);
 }
+
+// Immutable buffers (V8 adds them when it makes the context) stay so.
+const sealed = new Uint8Array([1, 2, 3, 4]).buffer.transferToImmutable();
+const frozen = new Uint8Array(sealed);
+throws(() => new TextEncoder().encodeInto("ab", frozen), "TypeError");
+throws(() => crypto.getRandomValues(frozen), "TypeError");
+throws(() => structuredClone(sealed, { transfer: [sealed] }), "DataCloneError");
+equal([...frozen], [1, 2, 3, 4]);
+equal(await new Response(frozen).bytes(), new Uint8Array([1, 2, 3, 4]));
+throws(() => structuredClone(1, { transfer: [new WebAssembly.Memory({ initial: 1 }).buffer] }), "DataCloneError", "cannot be transferred");
