@@ -14,7 +14,8 @@ interface Control {
   #
   # version: empty for the one that new requests are routed to.
   # method: "EXPORT.method", or "method" where only one export has it.
-  # argument: a JSON object that fits the method's params; empty stands for {}.
+  # argument: a JSON object that fits the method's params; empty stands for {}. 64-bit integers
+  # are JSON numbers; Data cannot be given.
 }
 
 struct CallReply {

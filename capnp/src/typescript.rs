@@ -204,7 +204,7 @@ fn types(schema: &Schema, node: &Node, field: &Field) -> [String; 3] {
 
 fn of_type(schema: &Schema, node: &Node, ty: &Type) -> [String; 3] {
     let [read, write] = match ty {
-        Type::Void => ["null", "true"],
+        Type::Void => ["null", "true | null"],
         Type::Bool => ["boolean"; 2],
         Type::Int64 | Type::UInt64 => ["bigint", "bigint | number"],
         Type::Text => ["string"; 2],

@@ -1,6 +1,9 @@
 //! From the bytes of a `CodeGeneratorRequest` to the model.
 
-use std::{collections::BTreeMap, str::Utf8Error};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::Utf8Error,
+};
 
 use capnp::{
     any_pointer, message,
@@ -62,6 +65,8 @@ impl Schema {
 
     /// Checks that references lead to nodes of the right kind and slots lie inside their structs.
     fn validate(&self) -> Result<(), ModelError> {
+        // Each group has one place: walking them would take exponential time otherwise.
+        let mut groups = BTreeSet::new();
         for node in self.nodes.values() {
             let invalid = |member: &str, what| {
                 let at = format!("{}.{member}", node.name);
@@ -70,9 +75,14 @@ impl Schema {
             match &node.kind {
                 NodeKind::Struct(layout) => {
                     for field in &layout.fields {
-                        match self.check_field(node, layout, field) {
-                            Ok(()) => {}
-                            Err(what) => return invalid(&field.name, what),
+                        if let Err(what) = self.check_field(node, layout, field) {
+                            return invalid(&field.name, what);
+                        }
+                        match field.kind {
+                            FieldKind::Group(id) if !groups.insert(id) => {
+                                return invalid(&field.name, "a group in two places");
+                            }
+                            _ => {}
                         }
                     }
                 }

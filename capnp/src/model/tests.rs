@@ -47,13 +47,31 @@ fn hostile_bytes_are_errors() {
     for length in (0..bytes.len()).step_by(97) {
         assert!(Schema::read(&bytes[..length]).is_err(), "{length}");
     }
-    // Each byte damaged in turn: whatever comes out, no panic, and generators survive it too.
-    for at in (0..bytes.len()).step_by(3) {
+    let original = fixtures::schema();
+    // Bytes damaged in turn: whatever comes out, no panic, and generators survive it too.
+    for at in (0..bytes.len()).step_by(7) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x5a;
         if let Ok(schema) = Schema::read(&damaged) {
             let ids: Vec<u64> = schema.interfaces().map(|(node, _)| node.id).collect();
             let _ = crate::javascript::generate(&schema, &ids);
+            let _ = crate::typescript::generate(&schema);
+            for id in ids {
+                let _ = crate::compat::check(&schema, &original, id);
+            }
         }
     }
+}
+
+/// Names go into generated source text.
+#[test]
+fn a_name_that_is_no_identifier_is_refused() {
+    let mut bytes = fixtures::compiled();
+    let at = bytes
+        .windows(6)
+        .position(|window| window == b"int32\0")
+        .unwrap();
+    bytes[at + 2] = b'\"';
+    let error = Schema::read(&bytes).unwrap_err().to_string();
+    assert!(error.contains("not an identifier"), "{error}");
 }

@@ -4,7 +4,6 @@ use crate::fixtures;
 #[test]
 fn declares_servers_clients_and_structs() {
     let text = generate(&fixtures::schema());
-    std::fs::write("/tmp/cx/gen.d.ts", &text).unwrap();
     for line in [
         "declare module \"isolith:fixture\" {",
         "      small(params: Fixture.SmallParams, ctx: Context): Promise<Fixture.SmallResultsInit> | Fixture.SmallResultsInit;",

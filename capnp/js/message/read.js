@@ -1,0 +1,269 @@
+// Memory, pointers, text and data: reading a message in place.
+
+/** Typed views over one buffer, made once and shared by all messages in it. */
+class Chunk {
+  constructor(buffer) {
+    const words = (bufferLength(buffer) / 8) | 0;
+    this.buffer = buffer;
+    this.u8 = new Bytes(buffer);
+    this.i8 = new Int8s(buffer);
+    this.u16 = new Uint16s(buffer, 0, words * 4);
+    this.i16 = new Int16s(buffer, 0, words * 4);
+    this.u32 = new Uint32s(buffer, 0, words * 2);
+    this.i32 = new Int32s(buffer, 0, words * 2);
+    this.f32 = new Float32s(buffer, 0, words * 2);
+    this.f64 = new Float64s(buffer, 0, words);
+    this.u64 = new BigUint64s(buffer, 0, words);
+    this.i64 = new BigInt64s(buffer, 0, words);
+  }
+}
+
+/**
+ * Bytes [base, end) of a buffer, one segment of `message`. A message is its own segment 0.
+ * Segments 1..n are sealed buffers of their own; their views are made when first needed,
+ * since most hold one blob. Such a segment may end inside a word.
+ */
+class Segment {
+  constructor(message, chunk, buffer, base, end) {
+    this.v = chunk;
+    this.base = base;
+    this.end = end;
+    this.m = message === null ? this : message;
+    this.buffer = buffer;
+    this.blob = null;
+    this.segments = null;
+    this.budget = TRAVERSAL_LIMIT_WORDS;
+    this.limit = TRAVERSAL_LIMIT_WORDS;
+  }
+}
+
+/**
+ * A message whose segment 0 is [base, end) of `chunk`; base is a multiple of 8. `segments`
+ * holds segments 1..n as {buffer, base, end}, each in an immutable buffer that holds nothing
+ * else. The traversal limit is 8 Mi words, or twice the message if that is more.
+ */
+function Message(chunk, base, end, segments) {
+  const message = new Segment(null, chunk, chunk.buffer, base, end);
+  if (segments !== undefined && segments !== null && segments.length > 0) {
+    // Without a prototype: an index setter put on Array.prototype must not see a segment.
+    const all = setPrototypeOf([message], null);
+    let bytes = end - base;
+    for (let i = 0; i < segments.length; i++) {
+      const s = segments[i];
+      if ((s.base & 7) !== 0) throw malformed('a segment does not start at a word');
+      all[i + 1] = new Segment(message, null, s.buffer, s.base, s.end);
+      bytes += s.end - s.base;
+    }
+    message.segments = all;
+    if (bytes > TRAVERSAL_LIMIT_WORDS * 4) message.budget = message.limit = bytes / 4;
+  } else if (end - base > TRAVERSAL_LIMIT_WORDS * 4) {
+    message.budget = message.limit = (end - base) / 4;
+  }
+  return message;
+}
+
+const ABSENT = new Segment(null, new Chunk(new Buffer(8)), null, 0, 0);
+
+// What `resolve` found: the segment, the object's first byte, the pointer's kind, the sizes.
+let foundSegment = ABSENT;
+let foundAt = 0;
+let foundKind = 0;
+let foundSizes = 0;
+
+function segmentAt(message, id) {
+  const segments = message.segments;
+  const s = segments === null ? (id === 0 ? message : undefined) : segments[id >>> 0];
+  if (s === undefined) throw malformed('a far pointer names a segment that is not there');
+  return s;
+}
+
+/** The segment's views, made when first needed. */
+const viewsOf = (s) => (s.v === null ? (s.v = new Chunk(s.buffer)) : s.v);
+
+/** Finds what the pointer at byte `p` leads to, through far pointers. */
+function resolve(s, p) {
+  const lo = s.v.i32[p >> 2];
+  const hi = s.v.i32[(p >> 2) + 1];
+  if ((lo & 3) !== 2) {
+    foundSegment = s;
+    foundAt = p + 8 + (lo >> 2) * 8;
+    foundKind = lo & 3;
+    foundSizes = hi;
+    return;
+  }
+  pay(s.m, 1);
+  const pad = segmentAt(s.m, hi);
+  const q = pad.base + (lo >>> 3) * 8;
+  const isDouble = (lo & 4) !== 0;
+  if (q + (isDouble ? 16 : 8) > pad.end) throw outOfBounds();
+  const i32 = viewsOf(pad).i32;
+  const first = i32[q >> 2];
+  const second = i32[(q >> 2) + 1];
+  if (!isDouble) {
+    if ((first & 3) === 2) throw malformed('a far pointer leads to another one');
+    foundSegment = pad;
+    foundAt = q + 8 + (first >> 2) * 8;
+    foundKind = first & 3;
+    foundSizes = second;
+    return;
+  }
+  if ((first & 7) !== 2) throw malformed('a double-far landing pad is not a far pointer');
+  const target = segmentAt(s.m, second);
+  foundSegment = target;
+  foundAt = target.base + (first >>> 3) * 8;
+  foundKind = i32[(q >> 2) + 2] & 3;
+  foundSizes = i32[(q >> 2) + 3];
+}
+
+const isNull = (s, p) => s.v.i32[p >> 2] === 0 && s.v.i32[(p >> 2) + 1] === 0;
+
+/** The struct that the pointer at byte `p` leads to, or an absent one. `l`: levels left. */
+function readStruct(Reader, s, p, l) {
+  const lo = s.v.i32[p >> 2];
+  let sizes = s.v.i32[(p >> 2) + 1];
+  let at = p + 8 + (lo >> 2) * 8;
+  if ((lo & 3) !== 0) {
+    resolve(s, p);
+    if (foundKind !== 0) throw malformed('expected a struct');
+    s = foundSegment;
+    at = foundAt;
+    sizes = foundSizes;
+    viewsOf(s);
+  } else if (lo === 0 && sizes === 0) {
+    return new Reader(ABSENT, 0, 0, 0, 0);
+  }
+  const data = (sizes & 0xffff) << 3;
+  const pointers = sizes >>> 16;
+  if (at < s.base || at + data + pointers * 8 > s.end) throw outOfBounds();
+  if (l <= 0) throw tooDeep();
+  pay(s.m, 1 + (data >> 3) + pointers);
+  return new Reader(s, at, data, pointers, l - 1);
+}
+
+/** The message's root. */
+function readRoot(Reader, message) {
+  if (message.end - message.base < 8) return new Reader(ABSENT, 0, 0, 0, 0);
+  return readStruct(Reader, message, message.base, DEPTH_LIMIT);
+}
+
+// What element sizes 0..5 take, in bytes; 1 (bits) is handled apart.
+const ELEMENT_BYTES = [0, 0, 1, 2, 4, 8];
+
+/**
+ * The list that the pointer at byte `p` leads to. `want` is the element size code of the
+ * schema's type: 0..5 data, 6 pointers, 7 structs. Lists that evolution turned into lists of
+ * structs, and the reverse, are read as the format asks.
+ */
+function readList(List, s, p, l, want) {
+  if (isNull(s, p)) return new List(ABSENT, 0, 0, 0, 0, 0, 0);
+  resolve(s, p);
+  if (foundKind !== 1) throw malformed('expected a list');
+  if (l <= 0) throw tooDeep();
+  s = foundSegment;
+  const i32 = viewsOf(s).i32;
+  let at = foundAt;
+  const code = foundSizes & 7;
+  let count = foundSizes >>> 3;
+  let step = 0;
+  let data = 0;
+  let pointers = 0;
+  if (at < s.base) throw outOfBounds();
+  if (code === 7) {
+    const bytes = count * 8;
+    if (at + 8 + bytes > s.end) throw outOfBounds();
+    const tag = i32[at >> 2];
+    const sizes = i32[(at >> 2) + 1];
+    if ((tag & 3) !== 0) throw malformed('a list of structs has a wrong tag');
+    count = tag >>> 2;
+    data = (sizes & 0xffff) << 3;
+    pointers = sizes >>> 16;
+    step = data + pointers * 8;
+    if (count * step > bytes) throw malformed('a list of structs is longer than its words');
+    at += 8;
+    pay(s.m, 1 + bytes / 8 + (step === 0 ? count : 0));
+  } else {
+    const bytes = code === 1 ? (count + 7) / 8 : count * (code === 6 ? 8 : ELEMENT_BYTES[code]);
+    if (at + bytes > s.end) throw outOfBounds();
+    data = code === 6 ? 0 : ELEMENT_BYTES[code];
+    pointers = code === 6 ? 1 : 0;
+    step = data + pointers * 8;
+    pay(s.m, 1 + ((bytes / 8) | 0) + (code === 0 ? count : 0));
+  }
+  if (want === 6) {
+    if (pointers === 0 && count > 0) throw malformed('expected a list of pointers');
+  } else if (want === 1 || (code === 1 && want !== 0)) {
+    if (code !== want && count > 0) throw malformed('expected a list of another element size');
+  } else if (want < 6 && data < ELEMENT_BYTES[want] && count > 0) {
+    throw malformed('expected a list of another element size');
+  }
+  return new List(s, at, count, step, data, pointers, l - 1);
+}
+
+function readBytes(s, p, what) {
+  resolve(s, p);
+  if (foundKind !== 1 || (foundSizes & 7) !== 2) throw malformed(`expected ${what}`);
+  const length = foundSizes >>> 3;
+  if (foundAt < foundSegment.base || foundAt + length > foundSegment.end) throw outOfBounds();
+  return length;
+}
+
+function readText(s, p, absent) {
+  if (isNull(s, p)) return absent;
+  const length = readBytes(s, p, 'Text');
+  const at = foundAt;
+  s = foundSegment;
+  pay(s.m, 1 + (length >> 3));
+  const u8 = viewsOf(s).u8;
+  if (length === 0 || u8[at + length - 1] !== 0) throw malformed('Text without its final 0');
+  if (length > SHORT_TEXT_BYTES) return utf8Decode(u8, at, at + length - 1);
+  return shortText(u8, at, at + length - 1);
+}
+
+function shortText(u8, start, end) {
+  let t = start;
+  let text = '';
+  for (; t + 8 <= end; t += 8) {
+    const a = u8[t], b = u8[t + 1], c = u8[t + 2], d = u8[t + 3];
+    const e = u8[t + 4], f = u8[t + 5], g = u8[t + 6], h = u8[t + 7];
+    if ((a | b | c | d | e | f | g | h) > 127) return utf8Decode(u8, start, end);
+    text += fromCharCode(a, b, c, d, e, f, g, h);
+  }
+  if (t + 4 <= end) {
+    const a = u8[t], b = u8[t + 1], c = u8[t + 2], d = u8[t + 3];
+    if ((a | b | c | d) > 127) return utf8Decode(u8, start, end);
+    text += fromCharCode(a, b, c, d);
+    t += 4;
+  }
+  for (; t < end; t++) {
+    if (u8[t] > 127) return utf8Decode(u8, start, end);
+    text += fromCharCode(u8[t]);
+  }
+  return text;
+}
+
+/**
+ * Data as a Uint8Array. A segment of its own is immutable and read in place: one view, the
+ * same at each access. Anything else is copied.
+ */
+function readData(s, p, absent) {
+  if (isNull(s, p)) return copyBytes(absent, 0, absent.length);
+  const length = readBytes(s, p, 'Data');
+  s = foundSegment;
+  if (s !== s.m) {
+    const whole = foundAt === s.base && foundAt + length === s.end;
+    if (whole && s.blob !== null) return s.blob;
+    pay(s.m, 1 + (length >> 3));
+    const view = new Bytes(s.buffer, foundAt, length);
+    if (whole) s.blob = view;
+    return view;
+  }
+  pay(s.m, 1 + (length >> 3));
+  return copyBytes(s.v.u8, foundAt, length);
+}
+
+function copyBytes(u8, at, length) {
+  const copy = new Bytes(length);
+  if (length > 64) setBytes(copy, new Bytes(bufferOf(u8), byteOffsetOf(u8) + at, length));
+  else for (let i = 0; i < length; i++) copy[i] = u8[at + i];
+  return copy;
+}
