@@ -74,7 +74,10 @@ impl BuildOptions<'static> {
     pub fn from_process() -> Self {
         let text = |value: std::ffi::OsString| value.into_string().ok();
         let env = std::env::vars_os().filter_map(|(key, value)| Some((text(key)?, text(value)?)));
-        Self { env: env.collect(), progress: &|_| {} }
+        Self {
+            env: env.collect(),
+            progress: &|_| {},
+        }
     }
 }
 
@@ -107,10 +110,15 @@ impl BuildOutput {
 /// # Errors
 /// [`BuildError`]: all mistakes of the first step that finds any.
 pub fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<BuildOutput, BuildError> {
-    let dir = dir.canonicalize().map_err(disk("find the service's folder", dir))?;
+    let dir = dir
+        .canonicalize()
+        .map_err(disk("find the service's folder", dir))?;
     let manifest = Manifest::load(&dir)?;
     let main = dir.join(&manifest.main);
-    if !main.canonicalize().is_ok_and(|path| path.starts_with(&dir) && path.is_file()) {
+    if !main
+        .canonicalize()
+        .is_ok_and(|path| path.starts_with(&dir) && path.is_file())
+    {
         let message = format!("there is no file {} in the service's folder", manifest.main);
         let hint = "`main` names the module that exports the service's classes and its `fetch`";
         return Err(Problems::from(manifest.main_problem(message, hint)).into());
@@ -122,8 +130,10 @@ pub fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<BuildOutput, Buil
     install::check_unaltered(&inlined, &options.env)?;
     check_classes(&manifest, &bundled)?;
 
-    let dependencies: BTreeSet<Dependency> =
-        inlined.into_iter().map(|package| package.dependency).collect();
+    let dependencies: BTreeSet<Dependency> = inlined
+        .into_iter()
+        .map(|package| package.dependency)
+        .collect();
     let http = bundled.exports.iter().any(|name| name == "default");
     let mut warnings = bundled.warnings;
     if !http && manifest.exports.is_empty() {
@@ -170,14 +180,20 @@ pub struct CompiledSchemas {
 /// A file that is missing or wrong, and interfaces that are in none.
 pub fn compile_schemas(dir: &Path, manifest: &Manifest) -> Result<CompiledSchemas, BuildError> {
     let exported = manifest.exports.values().map(|export| &export.interface);
-    let refs: Vec<&InterfaceRef> =
-        exported.chain(manifest.imports.values().map(|import| &import.interface)).collect();
-    let mut compiled =
-        CompiledSchemas { bytes: Vec::new(), exports: Vec::new(), imports: Vec::new() };
+    let refs: Vec<&InterfaceRef> = exported
+        .chain(manifest.imports.values().map(|import| &import.interface))
+        .collect();
+    let mut compiled = CompiledSchemas {
+        bytes: Vec::new(),
+        exports: Vec::new(),
+        imports: Vec::new(),
+    };
     if refs.is_empty() {
         return Ok(compiled);
     }
-    let missing = refs.iter().filter(|interface| !dir.join(&interface.file).is_file());
+    let missing = refs
+        .iter()
+        .filter(|interface| !dir.join(&interface.file).is_file());
     let missing = missing.map(|interface| {
         let message = format!("there is no schema file {}", interface.file);
         let hint = "a caller keeps a copy of its provider's schema file, with the same file id";
@@ -185,7 +201,10 @@ pub fn compile_schemas(dir: &Path, manifest: &Manifest) -> Result<CompiledSchema
     });
     Problems::check(missing.collect())?;
 
-    let files: BTreeSet<&str> = refs.iter().map(|interface| interface.file.as_str()).collect();
+    let files: BTreeSet<&str> = refs
+        .iter()
+        .map(|interface| interface.file.as_str())
+        .collect();
     let files: Vec<&str> = files.into_iter().collect();
     compiled.bytes = schema::compile(dir, &files, &[] as &[&Path])?;
     let model = Schema::read(&compiled.bytes)
@@ -232,8 +251,11 @@ pub fn compile_schemas(dir: &Path, manifest: &Manifest) -> Result<CompiledSchema
 fn packages(dir: &Path, options: &BuildOptions<'_>) -> Result<Option<LockFile>, BuildError> {
     let lock = LockFile::load(dir)?;
     let package = PackageJson::load(dir)?;
-    let declared: BTreeMap<_, _> =
-        package.dependencies.iter().chain(&package.optional_dependencies).collect();
+    let declared: BTreeMap<_, _> = package
+        .dependencies
+        .iter()
+        .chain(&package.optional_dependencies)
+        .collect();
     let Some(lock) = lock else {
         return match declared.is_empty() {
             true => Ok(None),
@@ -255,9 +277,10 @@ fn packages(dir: &Path, options: &BuildOptions<'_>) -> Result<Option<LockFile>, 
 /// Each exported interface needs its class.
 fn check_classes(manifest: &Manifest, bundled: &Bundled) -> Result<(), Problems> {
     let exported = bundled.exports.iter().map(String::as_str);
-    let missing = manifest.exports.values().filter(|export| {
-        !exported.clone().any(|name| name == export.class)
-    });
+    let missing = manifest
+        .exports
+        .values()
+        .filter(|export| !exported.clone().any(|name| name == export.class));
     let problems = missing.map(|export| {
         let message = format!("{} does not export `{}`", manifest.main, export.class);
         let candidates = exported.clone().filter(|name| *name != "default");
@@ -271,7 +294,11 @@ fn check_classes(manifest: &Manifest, bundled: &Bundled) -> Result<(), Problems>
 }
 
 fn disk<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> BuildError + 'p {
-    move |source| BuildError::Disk { action, path: path.to_owned(), source }
+    move |source| BuildError::Disk {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 #[cfg(test)]

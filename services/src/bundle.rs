@@ -115,10 +115,15 @@ impl Bundle {
     /// # Errors
     /// [`BundleError`] for whatever is not exactly what a build wrote.
     pub fn open(path: &Path) -> Result<Self, BundleError> {
-        let fail = |source| BundleError::Io { path: path.to_owned(), source };
+        let fail = |source| BundleError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let file = File::open(path).map_err(fail)?;
         let mut bytes = Vec::new();
-        file.take(MAX_BUNDLE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(fail)?;
+        file.take(MAX_BUNDLE_BYTES as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(fail)?;
         Self::read(&bytes)
     }
 
@@ -161,11 +166,14 @@ impl Bundle {
 
     /// The modules; the first one is the main module, and there always is one.
     pub fn modules(&self) -> impl ExactSizeIterator<Item = Module<'_>> {
-        self.0.modules.iter().map(|[specifier, source, source_map]| Module {
-            specifier: self.text(specifier),
-            source: self.text(source),
-            source_map: self.text(source_map),
-        })
+        self.0
+            .modules
+            .iter()
+            .map(|[specifier, source, source_map]| Module {
+                specifier: self.text(specifier),
+                source: self.text(source),
+                source_map: self.text(source_map),
+            })
     }
 
     /// What the service serves, by name.
@@ -225,7 +233,12 @@ impl fmt::Debug for Bundle {
 }
 
 /// The file around a content message.
-fn seal(content: &[u8], digest: Digest, signature: &[u8], signer: &[u8]) -> Result<Vec<u8>, BundleError> {
+fn seal(
+    content: &[u8],
+    digest: Digest,
+    signature: &[u8],
+    signer: &[u8],
+) -> Result<Vec<u8>, BundleError> {
     let mut message = message::Builder::new_default();
     let mut root = message.init_root::<envelope::Builder<'_>>();
     root.set_content(content);
@@ -257,13 +270,16 @@ fn segment(message: &[u8]) -> Result<&[u8], BundleError> {
     })?;
     let [a, b, c, d, length @ ..] = *table;
     if u32::from_le_bytes([a, b, c, d]) != 0 {
-        return Err(BundleError::Corrupt("it does not begin as one does".to_owned()));
+        return Err(BundleError::Corrupt(
+            "it does not begin as one does".to_owned(),
+        ));
     }
     let expected = 8 + u32::from_le_bytes(length) as usize * 8;
     match message.len().cmp(&expected) {
-        std::cmp::Ordering::Less => {
-            Err(BundleError::Truncated { found: message.len(), expected })
-        }
+        std::cmp::Ordering::Less => Err(BundleError::Truncated {
+            found: message.len(),
+            expected,
+        }),
         std::cmp::Ordering::Greater => {
             let message = format!("it has {} bytes too many", message.len() - expected);
             Err(BundleError::Corrupt(message))
@@ -275,23 +291,33 @@ fn segment(message: &[u8]) -> Result<&[u8], BundleError> {
 /// Limits for reading a message of so many bytes: each word a few times over, no deep nesting.
 fn reader_options(bytes: usize) -> ReaderOptions {
     let mut options = ReaderOptions::new();
-    options.traversal_limit_in_words(Some(bytes + 1024)).nesting_limit(16);
+    options
+        .traversal_limit_in_words(Some(bytes + 1024))
+        .nesting_limit(16);
     options
 }
 
 /// Checks a file of `length` bytes; the words are left to the caller.
 fn check(length: usize, words: &[Word]) -> Result<Checked, BundleError> {
-    let file = Word::words_to_bytes(words).get(..length).unwrap_or_default();
+    let file = Word::words_to_bytes(words)
+        .get(..length)
+        .unwrap_or_default();
     let outer = segment(file)?;
     let segments = [outer];
     let message = message::Reader::new(SegmentArray::new(&segments), reader_options(length));
-    let root = message.get_root::<envelope::Reader<'_>>().map_err(corrupt)?;
+    let root = message
+        .get_root::<envelope::Reader<'_>>()
+        .map_err(corrupt)?;
     let content = root.get_content().map_err(corrupt)?;
     let digest = root.get_digest().map_err(corrupt)?;
     let signature = root.get_signature().map_err(corrupt)?;
     let signer = root.get_signer().map_err(corrupt)?;
 
-    let named = Digest(digest.try_into().map_err(|_| BundleError::Corrupt("no digest".into()))?);
+    let named = Digest(
+        digest
+            .try_into()
+            .map_err(|_| BundleError::Corrupt("no digest".into()))?,
+    );
     if Digest::of(content) != named {
         let message = format!("its digest is not {}, which it carries", named.short());
         return Err(BundleError::Corrupt(message));
@@ -305,7 +331,11 @@ fn check(length: usize, words: &[Word]) -> Result<Checked, BundleError> {
 /// Where `part` lies in `whole`, of which it is a slice.
 fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
-    if start > whole.len() { 0..0 } else { start..start + part.len() }
+    if start > whole.len() {
+        0..0
+    } else {
+        start..start + part.len()
+    }
 }
 
 fn corrupt(error: capnp::Error) -> BundleError {

@@ -77,7 +77,9 @@ pub(crate) fn bundle(dir: &Path, main: &str) -> Result<Bundled, Problems> {
                 .map_err(|error| internal(&format!("no threads: {error}")))?;
             runtime.block_on(run(dir, main))
         });
-        thread.join().unwrap_or_else(|_| Err(internal("the bundler panicked")))
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(internal("the bundler panicked")))
     })
 }
 
@@ -97,7 +99,9 @@ async fn run(dir: &Path, main: &str) -> Result<Bundled, Problems> {
         Output::Asset(_) => None,
     });
     let (Some(chunk), None) = (chunks.next(), chunks.next()) else {
-        return Err(internal("the bundler made not one module, but none or several"));
+        return Err(internal(
+            "the bundler made not one module, but none or several",
+        ));
     };
     let files = files_of(chunk);
     let (unresolved, other): (Vec<_>, Vec<_>) = output
@@ -105,11 +109,19 @@ async fn run(dir: &Path, main: &str) -> Result<Bundled, Problems> {
         .iter()
         .partition(|warning| matches!(warning.kind(), EventKind::UnresolvedImport));
     let mut warnings = audit::audit(dir, &read, &files, &chunk.imports, &unresolved)?;
-    warnings.extend(other.into_iter().map(|warning| problem(dir, warning).to_string()));
+    warnings.extend(
+        other
+            .into_iter()
+            .map(|warning| problem(dir, warning).to_string()),
+    );
     warnings.sort();
     Ok(Bundled {
         source: chunk.code.clone(),
-        source_map: chunk.map.as_ref().map(|map| map.to_json_string()).unwrap_or_default(),
+        source_map: chunk
+            .map
+            .as_ref()
+            .map(|map| map.to_json_string())
+            .unwrap_or_default(),
         exports: chunk.exports.iter().map(|name| name.to_string()).collect(),
         files,
         warnings,
@@ -120,7 +132,10 @@ fn options(dir: &Path, main: &str) -> BundlerOptions {
     let tsconfig = dir.join("tsconfig.json");
     let conditions = ["isolith", "worker", "browser", "module", "production"];
     BundlerOptions {
-        input: Some(vec![InputItem { name: Some("main".into()), import: format!("./{main}") }]),
+        input: Some(vec![InputItem {
+            name: Some("main".into()),
+            import: format!("./{main}"),
+        }]),
         cwd: Some(dir.to_owned()),
         dir: Some(dir.to_string_lossy().into_owned()),
         platform: Some(Platform::Browser),
@@ -137,13 +152,20 @@ fn options(dir: &Path, main: &str) -> BundlerOptions {
             false => TsConfig::Auto(false),
         }),
         define: Some(
-            [("process.env.NODE_ENV".to_owned(), "\"production\"".to_owned())]
-                .into_iter()
-                .collect(),
+            [(
+                "process.env.NODE_ENV".to_owned(),
+                "\"production\"".to_owned(),
+            )]
+            .into_iter()
+            .collect(),
         ),
         // Functions and classes keep their `name` where a clash forces another identifier on them.
         keep_names: Some(true),
-        comments: Some(CommentsOptions { legal: true, annotation: false, jsdoc: false }),
+        comments: Some(CommentsOptions {
+            legal: true,
+            annotation: false,
+            jsdoc: false,
+        }),
         ..Default::default()
     }
 }
@@ -167,8 +189,12 @@ fn problems(dir: &Path, errors: &[BuildDiagnostic]) -> Problems {
 
 /// A rolldown diagnostic in our words.
 fn problem(dir: &Path, diagnostic: &BuildDiagnostic) -> Problem {
-    let options = DiagnosticOptions { cwd: dir.to_owned() };
-    let place = diagnostic.to_diagnostic_with(&options).get_primary_location();
+    let options = DiagnosticOptions {
+        cwd: dir.to_owned(),
+    };
+    let place = diagnostic
+        .to_diagnostic_with(&options)
+        .get_primary_location();
     let message = diagnostic.to_message_with(&options);
     let file = match &place {
         Some((file, ..)) => file.clone(),
@@ -198,13 +224,23 @@ impl Plugin for Recorder {
         info: Arc<ModuleInfo>,
         _: &NormalModule,
     ) -> HookNoopReturn {
-        let imports = info.imported_ids.iter().chain(&info.dynamically_imported_ids);
+        let imports = info
+            .imported_ids
+            .iter()
+            .chain(&info.dynamically_imported_ids);
         let module = ReadModule {
             id: info.id.to_string(),
-            source: info.code.as_ref().map(ToString::to_string).unwrap_or_default(),
+            source: info
+                .code
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             imports: imports.map(ToString::to_string).collect(),
         };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(module);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(module);
         Ok(())
     }
 

@@ -127,21 +127,41 @@ impl fmt::Display for Inspection {
         writeln!(f, "  digest   {}", self.digest)?;
         writeln!(f, "  size     {}", size(self.size_bytes))?;
         writeln!(f, "  http     {}", if self.http { "yes" } else { "no" })?;
-        writeln!(f, "  signed   {}", if self.signed { "yes, not checked" } else { "no" })?;
+        writeln!(
+            f,
+            "  signed   {}",
+            if self.signed {
+                "yes, not checked"
+            } else {
+                "no"
+            }
+        )?;
         let limit = |value: u32, unit: &str| match value {
             0 => "the runtime's default".to_owned(),
             value => format!("{value} {unit}"),
         };
-        writeln!(f, "  cpu      {}", limit(self.limits.cpu_ms_per_request, "ms per request"))?;
+        writeln!(
+            f,
+            "  cpu      {}",
+            limit(self.limits.cpu_ms_per_request, "ms per request")
+        )?;
         writeln!(f, "  heap     {}", limit(self.limits.heap_mib, "MiB"))?;
         let exports = self.exports.iter().map(|export| {
-            [export.name.clone(), export.interface.clone(), format!("class {}", export.class)]
+            [
+                export.name.clone(),
+                export.interface.clone(),
+                format!("class {}", export.class),
+            ]
         });
         table(f, "exports", exports.collect())?;
         let imports = self.imports.iter().map(|import| {
             let export = import.export.as_ref().map(|export| format!(" {export}"));
             let provider = format!("{} {}", import.service, import.range);
-            [import.name.clone(), provider + &export.unwrap_or_default(), import.interface.clone()]
+            [
+                import.name.clone(),
+                provider + &export.unwrap_or_default(),
+                import.interface.clone(),
+            ]
         });
         table(f, "imports", imports.collect())?;
         let vars = self.vars.iter().map(|(name, default)| {
@@ -170,12 +190,19 @@ fn table(f: &mut fmt::Formatter<'_>, heading: &str, rows: Vec<[String; 3]>) -> f
         return Ok(());
     }
     let width = |column: fn(&[String; 3]) -> &String| {
-        rows.iter().map(|row| column(row).chars().count()).max().unwrap_or_default()
+        rows.iter()
+            .map(|row| column(row).chars().count())
+            .max()
+            .unwrap_or_default()
     };
     let (first, second) = (width(|[a, ..]| a), width(|[_, b, _]| b));
     writeln!(f, "{heading}")?;
     for [a, b, c] in &rows {
-        writeln!(f, "{}", format!("  {a:first$}  {b:second$}  {c}").trim_end())?;
+        writeln!(
+            f,
+            "{}",
+            format!("  {a:first$}  {b:second$}  {c}").trim_end()
+        )?;
     }
     Ok(())
 }
@@ -184,6 +211,10 @@ fn size(bytes: usize) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{}.{} KiB", bytes / 1024, bytes % 1024 * 10 / 1024),
-        _ => format!("{}.{} MiB", bytes / 1_048_576, bytes % 1_048_576 * 10 / 1_048_576),
+        _ => format!(
+            "{}.{} MiB",
+            bytes / 1_048_576,
+            bytes % 1_048_576 * 10 / 1_048_576
+        ),
     }
 }

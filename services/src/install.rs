@@ -115,7 +115,10 @@ pub fn install(
         .prefix(".node_modules-")
         .tempdir_in(dir)
         .map_err(disk("make a folder in", dir))?;
-    progress(&format!("installing {} npm packages from {LOCK_FILE}", wanted.len()));
+    progress(&format!(
+        "installing {} npm packages from {LOCK_FILE}",
+        wanted.len()
+    ));
 
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
@@ -154,12 +157,17 @@ pub(crate) fn check_unaltered(inlined: &[Inlined], env: &Env) -> Result<(), Prob
         let Ok(integrity) = tarball::parse_integrity(&package.dependency.integrity) else {
             continue;
         };
-        let Some(bytes) = cache.get(&integrity) else { continue };
+        let Some(bytes) = cache.get(&integrity) else {
+            continue;
+        };
         let altered = tarball::altered(&bytes, &package.folder, &package.files);
         if let Ok(Some(file)) = altered {
             let name = &package.dependency.name;
             let version = &package.dependency.version;
-            let shown = file.strip_prefix(&package.folder).unwrap_or(&file).display();
+            let shown = file
+                .strip_prefix(&package.folder)
+                .unwrap_or(&file)
+                .display();
             problems.push(Problem::new(
                 LOCK_FILE,
                 format!("the installed `{name}` {version} was altered: {shown} is not the one of its tarball"),
@@ -179,7 +187,13 @@ fn wanted<'l>(lock: &'l LockFile, npmrc: &Npmrc) -> Result<Vec<Wanted<'l>>, Prob
         match checked(path, name, package) {
             Ok((version, integrity)) => {
                 let url = npmrc.tarball_url(name, version, package.resolved.as_deref());
-                wanted.push(Wanted { path, name, version, url, integrity });
+                wanted.push(Wanted {
+                    path,
+                    name,
+                    version,
+                    url,
+                    integrity,
+                });
             }
             Err((message, hint)) => {
                 problems.push(Problem::new(LOCK_FILE, format!("`{name}` {message}"), hint));
@@ -209,7 +223,10 @@ fn checked<'l>(
         return Err((message, publish));
     }
     if !is_safe(path) || !is_safe(name) {
-        return Err((format!("has the path {path:?}, which is not a package's"), publish));
+        return Err((
+            format!("has the path {path:?}, which is not a package's"),
+            publish,
+        ));
     }
     if package.in_bundle {
         let hint = "run `npm ci`: the build does not install it, but uses what is installed";
@@ -224,7 +241,10 @@ fn checked<'l>(
         return Err((message, publish));
     }
     let hint = "write it anew with `npm install --package-lock-only`";
-    let version = package.version.as_deref().filter(|version| is_safe(version));
+    let version = package
+        .version
+        .as_deref()
+        .filter(|version| is_safe(version));
     let version = version.ok_or_else(|| ("has no version".to_owned(), hint))?;
     let integrity = package.integrity.as_deref();
     let integrity = integrity.ok_or_else(|| ("has no integrity hash".to_owned(), hint))?;
@@ -236,7 +256,9 @@ fn checked<'l>(
 fn is_safe(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "@/-_.~+!*'()".contains(c);
     text.chars().all(allowed)
-        && text.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+        && text
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != "..")
 }
 
 /// This machine, in Node's words.
@@ -275,7 +297,10 @@ fn one(
             progress(&format!("downloading {} {}", package.name, package.version));
             let bytes = download(package, agent, npmrc)?;
             package.integrity.check(&bytes).map_err(|_| {
-                fail(format!("from {} is not the one in {LOCK_FILE}: its hash differs", package.url))
+                fail(format!(
+                    "from {} is not the one in {LOCK_FILE}: its hash differs",
+                    package.url
+                ))
             })?;
             cache.put(&package.integrity, &bytes)?;
             bytes
@@ -296,7 +321,11 @@ fn download(
             request = request.header("authorization", value);
         }
         let mut response = request.call()?;
-        response.body_mut().with_config().limit(MAX_TARBALL_BYTES).read_to_vec()
+        response
+            .body_mut()
+            .with_config()
+            .limit(MAX_TARBALL_BYTES)
+            .read_to_vec()
     };
     let mut tries = 1;
     loop {
@@ -345,12 +374,20 @@ fn agent(npmrc: &Npmrc) -> Result<ureq::Agent, InstallError> {
 }
 
 fn disk<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> InstallError + 'p {
-    move |source| InstallError::Disk { action, path: path.to_owned(), source }
+    move |source| InstallError::Disk {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 impl Cache {
     fn new(env: &Env) -> Self {
-        let set = |name: &str| env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let set = |name: &str| {
+            env.get(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         let root = set("ISOLITH_CACHE_DIR")
             .or_else(|| Some(set("XDG_CACHE_HOME")?.join("isolith")))
             .or_else(|| Some(set("HOME")?.join(".cache/isolith")))

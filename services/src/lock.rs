@@ -115,7 +115,10 @@ impl LockFile {
         let lock: Self = serde_json::from_str(&text)
             .map_err(|error| fail(format!("is not a lock file: {error}")))?;
         if !(2..=3).contains(&lock.version) {
-            return Err(fail(format!("has lockfileVersion {}, not 2 or 3", lock.version)));
+            return Err(fail(format!(
+                "has lockfileVersion {}, not 2 or 3",
+                lock.version
+            )));
         }
         let package = PackageJson::load(dir)?;
         let root = lock.packages.get("").cloned().unwrap_or_default();
@@ -126,24 +129,33 @@ impl LockFile {
         .into_iter()
         .find_map(|(wanted, locked)| {
             let names: BTreeSet<_> = wanted.keys().chain(locked.keys()).collect();
-            names.into_iter().find(|&name| wanted.get(name) != locked.get(name))
+            names
+                .into_iter()
+                .find(|&name| wanted.get(name) != locked.get(name))
         });
         match differs {
-            Some(name) => Err(fail(format!("is out of step with package.json about `{name}`"))),
+            Some(name) => Err(fail(format!(
+                "is out of step with package.json about `{name}`"
+            ))),
             None => Ok(Some(lock)),
         }
     }
 
     /// The packages, by path, without the project itself.
     pub(crate) fn packages(&self) -> impl Iterator<Item = (&str, &LockedPackage)> {
-        self.packages.iter().map(|(path, package)| (path.as_str(), package)).filter(|(p, _)| !p.is_empty())
+        self.packages
+            .iter()
+            .map(|(path, package)| (path.as_str(), package))
+            .filter(|(p, _)| !p.is_empty())
     }
 }
 
 impl LockedPackage {
     /// The registry's name of the package at `path`.
     pub(crate) fn name_at<'a>(&'a self, path: &'a str) -> &'a str {
-        let folder = path.rsplit_once("node_modules/").map_or(path, |(_, name)| name);
+        let folder = path
+            .rsplit_once("node_modules/")
+            .map_or(path, |(_, name)| name);
         self.name.as_deref().unwrap_or(folder)
     }
 }
@@ -190,7 +202,11 @@ pub(crate) fn inlined(
     for (folder, files) in folders {
         let path = relative(dir, &folder);
         match dependency(&path, &folder, lock) {
-            Ok(dependency) => inlined.push(Inlined { dependency, folder, files }),
+            Ok(dependency) => inlined.push(Inlined {
+                dependency,
+                folder,
+                files,
+            }),
             Err(message) => problems.push(Problem::new(
                 LOCK_FILE,
                 message,
@@ -219,8 +235,14 @@ fn dependency(path: &str, folder: &Path, lock: Option<&LockFile>) -> Result<Depe
         ));
     }
     match &locked.integrity {
-        Some(integrity) => Ok(Dependency { name, version, integrity: integrity.clone() }),
-        None => Err(format!("has no integrity hash for `{name}` {version} at {path}")),
+        Some(integrity) => Ok(Dependency {
+            name,
+            version,
+            integrity: integrity.clone(),
+        }),
+        None => Err(format!(
+            "has no integrity hash for `{name}` {version} at {path}"
+        )),
     }
 }
 
@@ -247,7 +269,10 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        write("package.json", r#"{"dependencies": {"a": "^1", "b": "npm:real-b@2"}}"#);
+        write(
+            "package.json",
+            r#"{"dependencies": {"a": "^1", "b": "npm:real-b@2"}}"#,
+        );
         write(
             LOCK_FILE,
             r#"{"lockfileVersion": 3, "packages": {
@@ -257,12 +282,18 @@ mod tests {
                 "node_modules/b": {"name": "real-b", "version": "2.0.0", "integrity": "sha512-b"}
             }}"#,
         );
-        write("node_modules/a/package.json", r#"{"name": "a", "version": "1.0.0"}"#);
+        write(
+            "node_modules/a/package.json",
+            r#"{"name": "a", "version": "1.0.0"}"#,
+        );
         write(
             "node_modules/a/node_modules/@s/c/package.json",
             r#"{"name": "@s/c", "version": "3.0.0"}"#,
         );
-        write("node_modules/b/package.json", r#"{"name": "real-b", "version": "2.0.0"}"#);
+        write(
+            "node_modules/b/package.json",
+            r#"{"name": "real-b", "version": "2.0.0"}"#,
+        );
         let files: Vec<_> = ["a/x.js", "a/y.js", "a/node_modules/@s/c/z.js", "b/index.js"]
             .map(|file| dir.join("node_modules").join(file))
             .into();
@@ -273,15 +304,37 @@ mod tests {
         assert_eq!(found[0].files.len(), 2);
         assert_eq!(found[1].dependency.integrity, "sha512-c");
 
-        write("node_modules/a/package.json", r#"{"name": "a", "version": "1.0.1"}"#);
+        write(
+            "node_modules/a/package.json",
+            r#"{"name": "a", "version": "1.0.1"}"#,
+        );
         let error = inlined(dir, lock.as_ref(), &files).unwrap_err().to_string();
-        assert!(error.contains("says `a` 1.0.0, but `a` 1.0.1 is installed"), "{error}");
-        assert!(inlined(dir, None, &files).unwrap_err().to_string().contains("is missing"));
+        assert!(
+            error.contains("says `a` 1.0.0, but `a` 1.0.1 is installed"),
+            "{error}"
+        );
+        assert!(
+            inlined(dir, None, &files)
+                .unwrap_err()
+                .to_string()
+                .contains("is missing")
+        );
 
-        write("package.json", r#"{"dependencies": {"a": "^2", "b": "npm:real-b@2"}}"#);
+        write(
+            "package.json",
+            r#"{"dependencies": {"a": "^2", "b": "npm:real-b@2"}}"#,
+        );
         let error = LockFile::load(dir).unwrap_err().to_string();
-        assert!(error.contains("out of step with package.json about `a`"), "{error}");
+        assert!(
+            error.contains("out of step with package.json about `a`"),
+            "{error}"
+        );
         write(LOCK_FILE, r#"{"lockfileVersion": 1, "dependencies": {}}"#);
-        assert!(LockFile::load(dir).unwrap_err().to_string().contains("lockfileVersion 1"));
+        assert!(
+            LockFile::load(dir)
+                .unwrap_err()
+                .to_string()
+                .contains("lockfileVersion 1")
+        );
     }
 }

@@ -122,7 +122,10 @@ impl Manifest {
             let problem = Problem::new(MANIFEST_FILE, error.message().trim_end(), "");
             Problems::from(problem.at(text, error.span().map_or(0, |span| span.start)))
         })?;
-        let mut reader = Reader { text, problems: Vec::new() };
+        let mut reader = Reader {
+            text,
+            problems: Vec::new(),
+        };
         let manifest = reader.manifest(root.get_ref());
         Problems::check(reader.problems)?;
         // Without problems every part is there; the hint is never seen.
@@ -171,7 +174,11 @@ impl fmt::Display for InterfaceRef {
 
 impl<'t> Reader<'t> {
     fn manifest(&mut self, root: &DeTable<'t>) -> Option<Manifest> {
-        self.known_keys(root, "the manifest", &["service", "imports", "exports", "vars", "limits"]);
+        self.known_keys(
+            root,
+            "the manifest",
+            &["service", "imports", "exports", "vars", "limits"],
+        );
         let service = self.service(root);
         let mut exports = BTreeMap::new();
         for (name, span, value) in self.entries(root, "exports") {
@@ -204,7 +211,16 @@ impl<'t> Reader<'t> {
         let limits = self.limits(root);
         let (service, version, main) = service?;
         let text = self.text.to_owned();
-        Some(Manifest { service, version, main, exports, imports, vars, limits, text })
+        Some(Manifest {
+            service,
+            version,
+            main,
+            exports,
+            imports,
+            vars,
+            limits,
+            text,
+        })
     }
 
     fn service(&mut self, root: &DeTable<'t>) -> Option<(ServiceName, Version, String)> {
@@ -219,23 +235,39 @@ impl<'t> Reader<'t> {
         let table = self.table(value, "[service]")?;
         self.known_keys(table, "[service]", &["name", "version", "main"]);
         let name = self.required(table, value, "[service]", "name", "`name = \"auth\"`");
-        let name = name.and_then(|(name, span)| {
-            self.checked(ServiceName::new(name), &span, "")
-        });
-        let version = self.required(table, value, "[service]", "version", "`version = \"1.0.0\"`");
+        let name = name.and_then(|(name, span)| self.checked(ServiceName::new(name), &span, ""));
+        let version = self.required(
+            table,
+            value,
+            "[service]",
+            "version",
+            "`version = \"1.0.0\"`",
+        );
         let version = version.and_then(|(version, span)| {
             let parsed = Version::parse(version)
                 .map_err(|error| format!("`{version}` is not a semver version: {error}"));
             self.checked(parsed, &span, "write three numbers, such as `1.4.0`")
         });
-        let main = self.required(table, value, "[service]", "main", "`main = \"src/main.ts\"`");
+        let main = self.required(
+            table,
+            value,
+            "[service]",
+            "main",
+            "`main = \"src/main.ts\"`",
+        );
         let main = main.and_then(|(main, span)| {
             let main = main.strip_prefix("./").unwrap_or(main);
             let checked = match is_inside(main) {
                 true => Ok(main.to_owned()),
-                false => Err(format!("`{main}` is not a path inside the service's folder")),
+                false => Err(format!(
+                    "`{main}` is not a path inside the service's folder"
+                )),
             };
-            self.checked(checked, &span, "write it relative to isolith.toml, such as `src/main.ts`")
+            self.checked(
+                checked,
+                &span,
+                "write it relative to isolith.toml, such as `src/main.ts`",
+            )
         });
         Some((name?, version?, main?))
     }
@@ -258,19 +290,28 @@ impl<'t> Reader<'t> {
                 false => Err(format!("`{class}` is not a class name")),
             };
             let hint = "name a class that the main module exports, such as `AuthService`";
-            self.checked(checked, &span, hint).map(|class| (class, span))
+            self.checked(checked, &span, hint)
+                .map(|class| (class, span))
         });
         let (class, class_span) = class?;
-        Some(Export { interface: interface?, class, class_span })
+        Some(Export {
+            interface: interface?,
+            class,
+            class_span,
+        })
     }
 
     fn import(&mut self, name: &str, value: &Value<'t>) -> Option<Import> {
         let place = format!("[imports.{name}]");
         let table = self.table(value, &place)?;
-        self.known_keys(table, &place, &["service", "version", "interface", "export"]);
+        self.known_keys(
+            table,
+            &place,
+            &["service", "version", "interface", "export"],
+        );
         let service = self.required(table, value, &place, "service", "`service = \"auth\"`");
-        let service = service
-            .and_then(|(service, span)| self.checked(ServiceName::new(service), &span, ""));
+        let service =
+            service.and_then(|(service, span)| self.checked(ServiceName::new(service), &span, ""));
         let range = self.required(table, value, &place, "version", "`version = \"^2.1\"`");
         let range = range.and_then(|(range, span)| self.checked(Range::new(range), &span, ""));
         let interface = self.interface(table, value, &place);
@@ -278,7 +319,12 @@ impl<'t> Reader<'t> {
             Some(export) => Some(self.string(export, &place, "export")?.0.to_owned()),
             None => None,
         };
-        Some(Import { service: service?, range: range?, interface: interface?, export })
+        Some(Import {
+            service: service?,
+            range: range?,
+            interface: interface?,
+            export,
+        })
     }
 
     fn interface(
@@ -314,7 +360,10 @@ impl<'t> Reader<'t> {
             other => {
                 self.problem(
                     &value.span(),
-                    format!("[vars] {name} is neither a text nor required, but {}", kind(other)),
+                    format!(
+                        "[vars] {name} is neither a text nor required, but {}",
+                        kind(other)
+                    ),
                     format!(
                         "write `{name} = \"a default\"` or `{name} = {{ required = true }}`; vars \
                          are texts, so put numbers in quotes"
@@ -327,7 +376,10 @@ impl<'t> Reader<'t> {
 
     fn limits(&mut self, root: &DeTable<'t>) -> Limits {
         let mut limits = Limits::default();
-        let Some(table) = root.get("limits").and_then(|value| self.table(value, "[limits]")) else {
+        let Some(table) = root
+            .get("limits")
+            .and_then(|value| self.table(value, "[limits]"))
+        else {
             return limits;
         };
         self.known_keys(table, "[limits]", &["cpu_ms_per_request", "heap_mib"]);
@@ -395,7 +447,11 @@ impl<'t> Reader<'t> {
         let table = value.get_ref().as_table();
         if table.is_none() {
             let message = format!("{place} is {}, not a table", kind(value.get_ref()));
-            self.problem(&value.span(), message, format!("write `{place}` on a line of its own"));
+            self.problem(
+                &value.span(),
+                message,
+                format!("write `{place}` on a line of its own"),
+            );
         }
         table
     }
@@ -438,15 +494,12 @@ impl<'t> Reader<'t> {
         span: &Span<usize>,
         hint: &str,
     ) -> Option<T> {
-        result.map_err(|error| self.problem(span, error.to_string(), hint)).ok()
+        result
+            .map_err(|error| self.problem(span, error.to_string(), hint))
+            .ok()
     }
 
-    fn problem(
-        &mut self,
-        span: &Span<usize>,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
+    fn problem(&mut self, span: &Span<usize>, message: impl Into<String>, hint: impl Into<String>) {
         let problem = Problem::new(MANIFEST_FILE, message, hint);
         self.problems.push(problem.at(self.text, span.start));
     }
@@ -466,7 +519,9 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 /// Whether `name` can stand after `env.` and in an export list: ASCII, no digit first.
 fn is_identifier(name: &str) -> bool {
     let mut bytes = name.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b == b'$')
+    bytes
+        .next()
+        .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b == b'$')
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$')
 }
 
@@ -474,7 +529,9 @@ fn is_identifier(name: &str) -> bool {
 fn is_inside(path: &str) -> bool {
     !path.is_empty()
         && !path.contains(['\\', ':'])
-        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+        && path
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != "..")
 }
 
 #[cfg(test)]

@@ -25,7 +25,11 @@ impl PackageJson {
     pub(crate) fn load(dir: &Path) -> Result<Self, Problems> {
         let fail = |error: String| {
             let message = format!("cannot be read: {error}");
-            Problems::from(Problem::new("package.json", message, "repair it, or reinstall"))
+            Problems::from(Problem::new(
+                "package.json",
+                message,
+                "repair it, or reinstall",
+            ))
         };
         match std::fs::read(dir.join("package.json")) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| fail(error.to_string())),
@@ -49,7 +53,12 @@ impl PackageJson {
 pub(crate) fn package_of(path: &Path) -> Option<(PathBuf, String)> {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     let start = parts.iter().rposition(|part| part == "node_modules")? + 1;
-    let end = start + if parts.get(start)?.starts_with('@') { 2 } else { 1 };
+    let end = start
+        + if parts.get(start)?.starts_with('@') {
+            2
+        } else {
+            1
+        };
     let name = parts.get(start..end)?.join("/");
     Some((path.iter().take(end).collect(), name))
 }

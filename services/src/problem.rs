@@ -30,7 +30,12 @@ impl Problem {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self { file: file.into(), place: None, message: message.into(), hint: hint.into() }
+        Self {
+            file: file.into(),
+            place: None,
+            message: message.into(),
+            hint: hint.into(),
+        }
     }
 
     /// The same mistake, at the byte `offset` of the file's `text`.
@@ -90,7 +95,10 @@ impl fmt::Display for Problems {
 
 /// `path` relative to `dir`, with slashes, as people and bundles see it.
 pub(crate) fn relative(dir: &Path, path: &Path) -> String {
-    path.strip_prefix(dir).unwrap_or(path).to_string_lossy().replace('\\', "/")
+    path.strip_prefix(dir)
+        .unwrap_or(path)
+        .to_string_lossy()
+        .replace('\\', "/")
 }
 
 /// `, did you mean ...?` if one of `known` is close to `word`, else the whole list.

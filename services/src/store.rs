@@ -101,7 +101,8 @@ impl BundleStore {
 
     fn path(&self, digest: &Digest) -> PathBuf {
         let text = digest.to_string();
-        self.folder.join(format!("{}.isolith", text.trim_start_matches("sha256:")))
+        self.folder
+            .join(format!("{}.isolith", text.trim_start_matches("sha256:")))
     }
 }
 
@@ -121,5 +122,9 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn disk<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> StoreError + 'p {
-    move |source| StoreError::Disk { action, path: path.to_owned(), source }
+    move |source| StoreError::Disk {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }

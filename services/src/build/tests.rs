@@ -21,10 +21,16 @@ fn service(folder: &str) -> (tempfile::TempDir, PathBuf) {
     for (path, text) in [
         ("isolith.toml", MANIFEST),
         ("package.json", r#"{"dependencies": {"small": "1"}}"#),
-        ("package-lock.json", r#"{"lockfileVersion": 3, "packages": {
+        (
+            "package-lock.json",
+            r#"{"lockfileVersion": 3, "packages": {
             "": {"dependencies": {"small": "1"}},
-            "node_modules/small": {"version": "1.0.0", "integrity": "sha512-AAAA"}}}"#),
-        ("node_modules/small/package.json", r#"{"name": "small", "version": "1.0.0", "main": "i.js"}"#),
+            "node_modules/small": {"version": "1.0.0", "integrity": "sha512-AAAA"}}}"#,
+        ),
+        (
+            "node_modules/small/package.json",
+            r#"{"name": "small", "version": "1.0.0", "main": "i.js"}"#,
+        ),
         ("node_modules/small/i.js", "exports.small = 'tiny'"),
         ("schema/auth.capnp", SCHEMA),
         ("src/main.ts", MAIN),
@@ -40,7 +46,13 @@ fn write(path: &Path, text: &str) {
 }
 
 fn run(dir: &Path) -> Result<BuildOutput, BuildError> {
-    build(dir, &BuildOptions { env: Env::new(), progress: &|_| {} })
+    build(
+        dir,
+        &BuildOptions {
+            env: Env::new(),
+            progress: &|_| {},
+        },
+    )
 }
 
 #[test]
@@ -52,8 +64,22 @@ fn a_service_becomes_a_bundle_wherever_it_lies() {
     assert!(bundle.http());
     assert_eq!(bundle.exports()[0].class, "AuthService");
     let schema = Schema::read(bundle.schema()).unwrap();
-    assert_eq!(schema.interface_by_id(bundle.exports()[0].interface).unwrap().0.path(), "Auth");
-    assert_eq!(schema.interface_by_id(bundle.imports()[0].interface).unwrap().0.path(), "Admin");
+    assert_eq!(
+        schema
+            .interface_by_id(bundle.exports()[0].interface)
+            .unwrap()
+            .0
+            .path(),
+        "Auth"
+    );
+    assert_eq!(
+        schema
+            .interface_by_id(bundle.imports()[0].interface)
+            .unwrap()
+            .0
+            .path(),
+        "Admin"
+    );
     assert_eq!(bundle.dependencies()[0].name, "small");
     assert!(bundle.modules().next().unwrap().source.contains("tiny"));
 
@@ -85,18 +111,41 @@ fn a_service_becomes_a_bundle_wherever_it_lies() {
 #[test]
 fn mistakes_across_files_are_found() {
     let mistakes = [
-        ("src/main.ts", MAIN.replace("AuthService", "AuthServise"),
-         "isolith.toml:7:9: src/main.ts does not export `AuthService`\n  hint: did you mean `AuthServise`?"),
-        ("isolith.toml", MANIFEST.replace("capnp:Auth", "capnp:Aut"),
-         "isolith.toml:6:13: schema/auth.capnp has no interface `Aut`\n  hint: did you mean `Auth`?"),
-        ("isolith.toml", MANIFEST.replace("auth.capnp:Admin", "admin.capnp:Admin"),
-         "isolith.toml:11:13: there is no schema file schema/admin.capnp"),
-        ("isolith.toml", MANIFEST.replace("src/main.ts", "src/gone.ts"),
-         "isolith.toml:4:1: there is no file src/gone.ts"),
-        ("schema/auth.capnp", SCHEMA.replace("token :Text", "token :Txt"), "schema/auth.capnp:2:"),
-        ("node_modules/small/package.json", r#"{"name": "small", "version": "1.0.1", "main": "i.js"}"#.into(),
-         "package-lock.json: says `small` 1.0.0, but `small` 1.0.1 is installed"),
-        ("package.json", r#"{"dependencies": {"small": "2"}}"#.into(), "out of step with package.json"),
+        (
+            "src/main.ts",
+            MAIN.replace("AuthService", "AuthServise"),
+            "isolith.toml:7:9: src/main.ts does not export `AuthService`\n  hint: did you mean `AuthServise`?",
+        ),
+        (
+            "isolith.toml",
+            MANIFEST.replace("capnp:Auth", "capnp:Aut"),
+            "isolith.toml:6:13: schema/auth.capnp has no interface `Aut`\n  hint: did you mean `Auth`?",
+        ),
+        (
+            "isolith.toml",
+            MANIFEST.replace("auth.capnp:Admin", "admin.capnp:Admin"),
+            "isolith.toml:11:13: there is no schema file schema/admin.capnp",
+        ),
+        (
+            "isolith.toml",
+            MANIFEST.replace("src/main.ts", "src/gone.ts"),
+            "isolith.toml:4:1: there is no file src/gone.ts",
+        ),
+        (
+            "schema/auth.capnp",
+            SCHEMA.replace("token :Text", "token :Txt"),
+            "schema/auth.capnp:2:",
+        ),
+        (
+            "node_modules/small/package.json",
+            r#"{"name": "small", "version": "1.0.1", "main": "i.js"}"#.into(),
+            "package-lock.json: says `small` 1.0.0, but `small` 1.0.1 is installed",
+        ),
+        (
+            "package.json",
+            r#"{"dependencies": {"small": "2"}}"#.into(),
+            "out of step with package.json",
+        ),
     ];
     for (path, text, message) in mistakes {
         let (_temp, dir) = service("a");
@@ -107,8 +156,16 @@ fn mistakes_across_files_are_found() {
     let (_temp, dir) = service("a");
     fs::remove_file(dir.join(LOCK_FILE)).unwrap();
     let error = run(&dir).unwrap_err().to_string();
-    assert!(error.contains("package-lock.json: is missing, but package.json has"), "{error}");
+    assert!(
+        error.contains("package-lock.json: is missing, but package.json has"),
+        "{error}"
+    );
     let (_temp, dir) = service("a");
     fs::remove_file(dir.join("isolith.toml")).unwrap();
-    assert!(run(&dir).unwrap_err().to_string().contains("isolith.toml: cannot be read"));
+    assert!(
+        run(&dir)
+            .unwrap_err()
+            .to_string()
+            .contains("isolith.toml: cannot be read")
+    );
 }

@@ -92,7 +92,9 @@ impl Content {
     /// It is too large.
     pub fn encode(&self) -> Result<Vec<u8>, BundleError> {
         let bytes = [self.schema.len()].into_iter().chain(
-            self.modules.iter().map(|module| module.source.len() + module.source_map.len()),
+            self.modules
+                .iter()
+                .map(|module| module.source.len() + module.source_map.len()),
         );
         // Checked before the message is built: it has limits of its own, and panics there.
         if bytes.sum::<usize>() > super::MAX_BUNDLE_BYTES {
@@ -177,7 +179,9 @@ pub(super) fn check(
         return Err(BundleError::UnknownFormat(root.get_format_version()));
     }
     if !message.is_canonical().map_err(corrupt)? {
-        return Err(BundleError::Invalid("it is not in canonical form".to_owned()));
+        return Err(BundleError::Invalid(
+            "it is not in canonical form".to_owned(),
+        ));
     }
     let service = ServiceName::new(text(root.get_service())?).map_err(invalid)?;
     let version = Version::parse(text(root.get_version())?).map_err(invalid)?;
@@ -185,7 +189,11 @@ pub(super) fn check(
     let mut modules = Vec::new();
     let list = root.get_modules().map_err(corrupt)?;
     for module in (0..bounded(list.len(), "modules")?).map(|index| list.get(index)) {
-        let texts = [module.get_specifier(), module.get_source(), module.get_source_map()];
+        let texts = [
+            module.get_specifier(),
+            module.get_source(),
+            module.get_source_map(),
+        ];
         let mut ranges = [0..0, 0..0, 0..0];
         for (range, value) in ranges.iter_mut().zip(texts) {
             *range = range_in(file, text(value)?.as_bytes());
@@ -231,7 +239,10 @@ pub(super) fn check(
         };
         vars.push((text(var.get_name())?.to_owned(), default));
     }
-    let bindings = imports.iter().map(|import| &import.name).chain(vars.iter().map(|var| &var.0));
+    let bindings = imports
+        .iter()
+        .map(|import| &import.name)
+        .chain(vars.iter().map(|var| &var.0));
     unique("imports and vars", bindings.map(String::as_str))?;
 
     let mut dependencies = Vec::new();
@@ -245,7 +256,11 @@ pub(super) fn check(
     }
     let limits = root.get_limits().map_err(corrupt)?;
     let schema = range_in(file, root.get_schema().map_err(corrupt)?);
-    let id = BundleId { service, version, digest };
+    let id = BundleId {
+        service,
+        version,
+        digest,
+    };
     Ok(Checked {
         words: Vec::new(),
         facts: Arc::new(facts(id, root.get_http(), &exports, &imports)),
@@ -280,7 +295,12 @@ fn facts(
         export: import.export.as_deref().map(Into::into),
         interface: import.interface,
     });
-    BundleFacts { id, exports: exports.collect(), imports: imports.collect(), http }
+    BundleFacts {
+        id,
+        exports: exports.collect(),
+        imports: imports.collect(),
+        http,
+    }
 }
 
 fn text(value: capnp::Result<capnp::text::Reader<'_>>) -> Result<&str, BundleError> {
@@ -289,15 +309,22 @@ fn text(value: capnp::Result<capnp::text::Reader<'_>>) -> Result<&str, BundleErr
 
 fn bounded(length: u32, what: &str) -> Result<u32, BundleError> {
     match length > MAX_LIST_ENTRIES {
-        true => Err(BundleError::Invalid(format!("it has more than {MAX_LIST_ENTRIES} {what}"))),
+        true => Err(BundleError::Invalid(format!(
+            "it has more than {MAX_LIST_ENTRIES} {what}"
+        ))),
         false => Ok(length),
     }
 }
 
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), BundleError> {
     let mut seen = HashSet::new();
-    match names.into_iter().find(|name| name.is_empty() || !seen.insert(*name)) {
-        Some(name) => Err(BundleError::Invalid(format!("two {what} are named `{name}`"))),
+    match names
+        .into_iter()
+        .find(|name| name.is_empty() || !seen.insert(*name))
+    {
+        Some(name) => Err(BundleError::Invalid(format!(
+            "two {what} are named `{name}`"
+        ))),
         None => Ok(()),
     }
 }

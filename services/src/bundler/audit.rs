@@ -1,6 +1,6 @@
 //! Are a service's imports declared, inside its folder, and runnable in an isolate?
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rolldown_error::BuildDiagnostic;
@@ -11,11 +11,48 @@ use crate::problem::{Problem, Problems, relative};
 
 /// Modules that Node has built in and an isolate has not.
 const NODE_BUILTINS: &[&str] = &[
-    "assert", "async_hooks", "buffer", "child_process", "cluster", "console", "constants",
-    "crypto", "dgram", "diagnostics_channel", "dns", "domain", "events", "fs", "http", "http2",
-    "https", "inspector", "module", "net", "os", "path", "perf_hooks", "process", "punycode",
-    "querystring", "readline", "repl", "stream", "string_decoder", "sys", "timers", "tls",
-    "trace_events", "tty", "url", "util", "v8", "vm", "wasi", "worker_threads", "zlib",
+    "assert",
+    "async_hooks",
+    "buffer",
+    "child_process",
+    "cluster",
+    "console",
+    "constants",
+    "crypto",
+    "dgram",
+    "diagnostics_channel",
+    "dns",
+    "domain",
+    "events",
+    "fs",
+    "http",
+    "http2",
+    "https",
+    "inspector",
+    "module",
+    "net",
+    "os",
+    "path",
+    "perf_hooks",
+    "process",
+    "punycode",
+    "querystring",
+    "readline",
+    "repl",
+    "stream",
+    "string_decoder",
+    "sys",
+    "timers",
+    "tls",
+    "trace_events",
+    "tty",
+    "url",
+    "util",
+    "v8",
+    "vm",
+    "wasi",
+    "worker_threads",
+    "zlib",
 ];
 
 /// What one import does wrong: the message, the hint and what to look for in the source.
@@ -40,18 +77,39 @@ pub(super) fn audit(
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
 
+    // Of each package the first mistake only: who cannot use it needs no list.
+    let mut of_packages: BTreeMap<String, Problem> = BTreeMap::new();
     for diagnostic in unresolved {
         let importer = PathBuf::from(diagnostic.id().unwrap_or_default());
-        if package_of(&importer).is_none() || used.contains(importer.as_path()) {
-            let specifier = diagnostic.exporter().unwrap_or_default();
-            let (message, hint) = explain(&specifier, &importer, dir, &own);
-            problems.push(Problem { message, hint, ..problem(dir, diagnostic) });
+        let specifier = diagnostic.exporter().unwrap_or_default();
+        let (message, hint) = explain(&specifier, &importer, dir, &own);
+        let problem = Problem {
+            message,
+            hint,
+            ..problem(dir, diagnostic)
+        };
+        match package_of(&importer) {
+            None => problems.push(problem),
+            Some((_, name)) if used.contains(importer.as_path()) => {
+                let first = of_packages.entry(name).or_insert_with(|| problem.clone());
+                *first = problem.min(first.clone());
+            }
+            Some(_) => {}
         }
     }
-    for module in read.iter().filter(|module| Path::new(&module.id).is_absolute()) {
+    problems.extend(of_packages.into_values());
+    for module in read
+        .iter()
+        .filter(|module| Path::new(&module.id).is_absolute())
+    {
         let importer = Path::new(&module.id);
         let package = package_of(importer);
-        for imported in module.imports.iter().map(Path::new).filter(|path| path.is_absolute()) {
+        for imported in module
+            .imports
+            .iter()
+            .map(Path::new)
+            .filter(|path| path.is_absolute())
+        {
             let target = package_of(imported).map(|(_, name)| name);
             match (&package, target) {
                 (None, _) if !imported.starts_with(dir) => {
@@ -64,7 +122,8 @@ pub(super) fn audit(
                 (Some((folder, name)), Some(target))
                     if *name != target
                         && used.contains(imported)
-                        && !PackageJson::load(folder).is_ok_and(|json| json.may_import(&target)) =>
+                        && !PackageJson::load(folder)
+                            .is_ok_and(|json| json.may_import(&target)) =>
                 {
                     warnings.push(format!(
                         "the package `{name}` imports `{target}` without declaring it; the one \
@@ -76,13 +135,17 @@ pub(super) fn audit(
         }
     }
     // Whatever is still imported would fail when an isolate loads the module.
-    for specifier in left_imports.iter().map(AsRef::as_ref).filter(|_| problems.is_empty()) {
-        let importer = read.iter().find(|module| module.imports.iter().any(|i| i == specifier));
-        let (path, source) =
-            importer.map_or((dir, ""), |module| (Path::new(&module.id), &module.source));
+    if let (Some(specifier), true) = (left_imports.first(), problems.is_empty()) {
+        let specifier = specifier.as_ref();
+        let importer = read
+            .iter()
+            .find(|module| module.imports.iter().any(|import| import == specifier));
+        let (path, source) = importer.map_or((dir, ""), |module| {
+            (Path::new(&module.id), module.source.as_str())
+        });
         let (message, hint) = explain(specifier, path, dir, &own);
-        problems.push(located(dir, path, source, (message, hint, specifier.to_owned())));
-        break;
+        let mistake = (message, hint, specifier.to_owned());
+        problems.push(located(dir, path, source, mistake));
     }
     Problems::check(problems)?;
     warnings.dedup();
@@ -111,7 +174,11 @@ fn explain(specifier: &str, importer: &Path, dir: &Path, own: &PackageJson) -> (
         return (format!("`{specifier}` is an address{by}"), hint.to_owned());
     }
     let scoped = specifier.starts_with('@');
-    let name = specifier.split('/').take(if scoped { 2 } else { 1 }).collect::<Vec<_>>().join("/");
+    let name = specifier
+        .split('/')
+        .take(if scoped { 2 } else { 1 })
+        .collect::<Vec<_>>()
+        .join("/");
     let hint = if package.is_some() {
         format!("reinstall that package, or declare `{name}` in the service's package.json")
     } else if !own.may_import(&name) {
@@ -150,10 +217,18 @@ fn outside(imported: &Path) -> Mistake {
     let file = imported.file_name().unwrap_or_default().to_string_lossy();
     let (what, needle) = match package_of(imported) {
         Some((_, name)) => (format!("the package `{name}`"), name),
-        None => (format!("`{file}`"), file.split('.').next().unwrap_or_default().to_owned()),
+        None => (
+            format!("`{file}`"),
+            file.split('.').next().unwrap_or_default().to_owned(),
+        ),
     };
-    let hint = "a bundle is made from one folder: copy the file into it, or install a package there";
-    (format!("imports {what} from outside of the service's folder"), hint.to_owned(), needle)
+    let hint =
+        "a bundle is made from one folder: copy the file into it, or install a package there";
+    (
+        format!("imports {what} from outside of the service's folder"),
+        hint.to_owned(),
+        needle,
+    )
 }
 
 /// The mistake of importing a package that only happens to be installed.
@@ -163,7 +238,11 @@ fn undeclared(name: String, own: &PackageJson) -> Mistake {
     } else {
         format!("it is installed because another package needs it: `npm install {name}`")
     };
-    (format!("imports `{name}`, which package.json does not declare"), hint, name)
+    (
+        format!("imports `{name}`, which package.json does not declare"),
+        hint,
+        name,
+    )
 }
 
 fn located(dir: &Path, file: &Path, source: &str, (message, hint, needle): Mistake) -> Problem {
@@ -182,7 +261,9 @@ fn import_offset(source: &str, needle: &str) -> Option<usize> {
         let line = source[line_start..at].trim_start();
         let quote = line_start + source[line_start..at].rfind(['"', '\'', '`'])?;
         let before = source[..quote].trim_end_matches([' ', '(', '\n']);
-        let imported = ["from", "import", "require"].iter().any(|word| before.ends_with(word));
+        let imported = ["from", "import", "require"]
+            .iter()
+            .any(|word| before.ends_with(word));
         let statement = before.rfind("import").map_or("", |start| &before[start..]);
         let other = line.starts_with("//") || statement.starts_with("import type ");
         (imported && !other).then_some(quote)

@@ -20,26 +20,62 @@ fn run_in(temp: &tempfile::TempDir) -> Result<Bundled, Problems> {
 #[test]
 fn one_module_of_typescript_json_and_packages() {
     let files = [
-        ("package.json", r#"{"dependencies": {"esm": "1", "cjs": "1"}}"#),
-        ("node_modules/esm/package.json", r#"{"name": "esm", "exports": {"node": "./node.js", "worker": "./worker.js"}}"#),
-        ("node_modules/esm/node.js", "import 'node:fs'; export const where = 'node'"),
-        ("node_modules/esm/worker.js", "export const where = 'worker'; export const unused = 'shaken'"),
-        ("node_modules/cjs/package.json", r#"{"name": "cjs", "main": "index.js", "browser": {"fs": false}}"#),
-        ("node_modules/cjs/index.js", "require('fs'); let c; try { c = require('crypto') } catch {} exports.mode = process.env.NODE_ENV"),
+        (
+            "package.json",
+            r#"{"dependencies": {"esm": "1", "cjs": "1"}}"#,
+        ),
+        (
+            "node_modules/esm/package.json",
+            r#"{"name": "esm", "exports": {"node": "./node.js", "worker": "./worker.js"}}"#,
+        ),
+        (
+            "node_modules/esm/node.js",
+            "import 'node:fs'; export const where = 'node'",
+        ),
+        (
+            "node_modules/esm/worker.js",
+            "export const where = 'worker'; export const unused = 'shaken'",
+        ),
+        (
+            "node_modules/cjs/package.json",
+            r#"{"name": "cjs", "main": "index.js", "browser": {"fs": false}}"#,
+        ),
+        (
+            "node_modules/cjs/index.js",
+            "require('fs'); let c; try { c = require('crypto') } catch {} exports.mode = process.env.NODE_ENV",
+        ),
         ("src/data.json", r#"{"answer": 42}"#),
         ("src/lazy.ts", "export const lazy: number = 1"),
-        ("src/main.ts", "import type { Auth } from 'isolith:schema/auth';\n\
+        (
+            "src/main.ts",
+            "import type { Auth } from 'isolith:schema/auth';\n\
             import { where } from 'esm';\nimport { mode } from 'cjs';\nimport data from './data.json';\n\
             export class AuthService implements Auth.Server {\n  answer(): number { return data.answer }\n}\n\
-            export default { async fetch() { return [where, mode, await import('./lazy')] } };\n"),
+            export default { async fetch() { return [where, mode, await import('./lazy')] } };\n",
+        ),
     ];
     let temp = project(&files);
     let bundled = run_in(&temp).unwrap();
     for part in ["worker", "production", "42", "AuthService = class"] {
-        assert!(bundled.source.contains(part), "{part} is not in {}", bundled.source);
+        assert!(
+            bundled.source.contains(part),
+            "{part} is not in {}",
+            bundled.source
+        );
     }
-    for part in ["isolith:", "shaken", "node:fs", "import(", "sourceMappingURL", "implements"] {
-        assert!(!bundled.source.contains(part), "{part} is in {}", bundled.source);
+    for part in [
+        "isolith:",
+        "shaken",
+        "node:fs",
+        "import(",
+        "sourceMappingURL",
+        "implements",
+    ] {
+        assert!(
+            !bundled.source.contains(part),
+            "{part} is in {}",
+            bundled.source
+        );
     }
     let mut exports = bundled.exports.clone();
     exports.sort();
@@ -47,36 +83,99 @@ fn one_module_of_typescript_json_and_packages() {
     let map: serde_json::Value = serde_json::from_str(&bundled.source_map).unwrap();
     let sources: Vec<_> = map["sources"].as_array().unwrap().iter().collect();
     assert!(sources.iter().any(|s| *s == "src/main.ts"), "{sources:?}");
-    assert!(map["sourcesContent"].to_string().contains("implements Auth.Server"));
+    assert!(
+        map["sourcesContent"]
+            .to_string()
+            .contains("implements Auth.Server")
+    );
 
     let again = run_in(&project(&files)).unwrap();
-    assert_eq!((again.source, again.source_map), (bundled.source, bundled.source_map));
+    assert_eq!(
+        (again.source, again.source_map),
+        (bundled.source, bundled.source_map)
+    );
 }
 
 #[test]
 fn each_mistake_has_its_place_and_hint() {
-    let package = ("package.json", r#"{"dependencies": {"used": "1", "absent": "1"}, "devDependencies": {"dev": "1"}}"#);
-    let used = ("node_modules/used/package.json", r#"{"name": "used", "dependencies": {"deep": "1"}}"#);
+    let package = (
+        "package.json",
+        r#"{"dependencies": {"used": "1", "absent": "1"}, "devDependencies": {"dev": "1"}}"#,
+    );
+    let used = (
+        "node_modules/used/package.json",
+        r#"{"name": "used", "dependencies": {"deep": "1"}}"#,
+    );
     let mistakes = [
-        ("import fs from 'node:fs';\nfs.x", "src/main.ts:1:16: `node:fs` is built into Node", "an isolate has no file system"),
-        ("import { x } from\n  'path';\nx()", "src/main.ts:2:3: `path` is built into Node", ""),
-        ("const x = await import('zlib');", "src/main.ts:1:24: `zlib` is built into Node", "web's APIs"),
-        ("import { A } from 'isolith:schema/a';\nnew A()", "src/main.ts:1:19: `isolith:schema/a` has types only", "import type"),
-        ("import x from 'nowhere';\nx()", "src/main.ts:1:15: cannot find `nowhere`", "npm install nowhere"),
-        ("import x from 'absent/x';\nx()", "src/main.ts:1:15: cannot find `absent/x`", "npm ci"),
-        ("\nimport x from './gone';\nx()", "src/main.ts:2:15: Could not resolve './gone'", ""),
-        ("// from 'deep'\nimport x from 'deep';\nx()", "src/main.ts:2:15: imports `deep`, which package.json does not declare", "another package needs it"),
-        ("import x from 'dev';\nx()", "src/main.ts:1:15: imports `dev`", "--save-prod dev"),
-        ("import 'used';", "node_modules/used/index.js:1:8: `os` is built into Node, not into isolates (imported by the package `used`)", "choose a package"),
-        ("import x from '../../outside';\nx()", "src/main.ts:1:15: imports `outside.ts` from outside", "one folder"),
-        ("import x from 'https://example.com/x.js';\nx()", "src/main.ts:1:15: `https://example.com/x.js` is an address", "npm package"),
+        (
+            "import fs from 'node:fs';\nfs.x",
+            "src/main.ts:1:16: `node:fs` is built into Node",
+            "an isolate has no file system",
+        ),
+        (
+            "import { x } from\n  'path';\nx()",
+            "src/main.ts:2:3: `path` is built into Node",
+            "",
+        ),
+        (
+            "const x = await import('zlib');",
+            "src/main.ts:1:24: `zlib` is built into Node",
+            "web's APIs",
+        ),
+        (
+            "import { A } from 'isolith:schema/a';\nnew A()",
+            "src/main.ts:1:19: `isolith:schema/a` has types only",
+            "import type",
+        ),
+        (
+            "import x from 'nowhere';\nx()",
+            "src/main.ts:1:15: cannot find `nowhere`",
+            "npm install nowhere",
+        ),
+        (
+            "import x from 'absent/x';\nx()",
+            "src/main.ts:1:15: cannot find `absent/x`",
+            "npm ci",
+        ),
+        (
+            "\nimport x from './gone';\nx()",
+            "src/main.ts:2:15: Could not resolve './gone'",
+            "",
+        ),
+        (
+            "// from 'deep'\nimport x from 'deep';\nx()",
+            "src/main.ts:2:15: imports `deep`, which package.json does not declare",
+            "another package needs it",
+        ),
+        (
+            "import x from 'dev';\nx()",
+            "src/main.ts:1:15: imports `dev`",
+            "--save-prod dev",
+        ),
+        (
+            "import 'used';",
+            "node_modules/used/index.js:1:8: `os` is built into Node, not into isolates (imported by the package `used`)",
+            "choose a package",
+        ),
+        (
+            "import x from '../../outside';\nx()",
+            "src/main.ts:1:15: imports `outside.ts` from outside",
+            "one folder",
+        ),
+        (
+            "import x from 'https://example.com/x.js';\nx()",
+            "src/main.ts:1:15: `https://example.com/x.js` is an address",
+            "npm package",
+        ),
         ("const x: = 1;", "src/main.ts:1:10: ", ""),
-        ("import { gone } from './here';\ngone()", "src/main.ts:1:10: ", "gone"),
+        (
+            "import { gone } from './here';\ngone()",
+            "src/main.ts:1:10: ",
+            "gone",
+        ),
     ];
     for (main, place, hint) in mistakes {
-        let outer = project(&[
-            ("outside.ts", "export default () => {}"),
-        ]);
+        let outer = project(&[("outside.ts", "export default () => {}")]);
         let inner = [
             package,
             used,
@@ -95,6 +194,9 @@ fn each_mistake_has_its_place_and_hint() {
         }
         let dir = outer.path().join("service").canonicalize().unwrap();
         let error = bundle(&dir, "src/main.ts").unwrap_err().to_string();
-        assert!(error.contains(place) && error.contains(hint), "{main}\n{error}");
+        assert!(
+            error.contains(place) && error.contains(hint),
+            "{main}\n{error}"
+        );
     }
 }

@@ -24,8 +24,10 @@ impl Npmrc {
     /// The configuration for the project in `dir`. A file that is not there has no say.
     pub(crate) fn load(dir: &Path, env: &Env) -> Self {
         let mut values = BTreeMap::new();
-        let configured: BTreeMap<_, _> =
-            env.iter().filter_map(|(key, value)| Some((env_key(key)?, value.clone()))).collect();
+        let configured: BTreeMap<_, _> = env
+            .iter()
+            .filter_map(|(key, value)| Some((env_key(key)?, value.clone())))
+            .collect();
         let user_file = configured
             .get("userconfig")
             .map(PathBuf::from)
@@ -82,7 +84,9 @@ impl Npmrc {
     }
 
     fn registry_for(&self, name: &str) -> String {
-        let scope = name.split_once('/').map(|(scope, _)| format!("{scope}:registry"));
+        let scope = name
+            .split_once('/')
+            .map(|(scope, _)| format!("{scope}:registry"));
         let registry = scope
             .and_then(|key| self.values.get(&key))
             .or_else(|| self.values.get("registry"))
@@ -95,7 +99,9 @@ impl Npmrc {
 fn env_key(variable: &str) -> Option<String> {
     const PREFIX: &str = "npm_config_";
     let prefix = variable.get(..PREFIX.len())?;
-    let key = variable.get(PREFIX.len()..).filter(|_| prefix.eq_ignore_ascii_case(PREFIX))?;
+    let key = variable
+        .get(PREFIX.len()..)
+        .filter(|_| prefix.eq_ignore_ascii_case(PREFIX))?;
     match key.starts_with(['/', '@']) {
         true => Some(key.to_owned()),
         false => Some(key.to_lowercase().replace('_', "-")),
@@ -103,7 +109,10 @@ fn env_key(variable: &str) -> Option<String> {
 }
 
 fn parse(text: &str, env: &Env) -> Vec<(String, String)> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';', '[']));
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with(['#', ';', '[']));
     let pairs = lines.filter_map(|line| line.split_once('='));
     pairs
         .map(|(key, value)| {
@@ -119,7 +128,9 @@ fn expand(text: &str, env: &Env) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         expanded.push_str(before);
-        let found = after.split_once('}').and_then(|(name, tail)| Some((env.get(name)?, tail)));
+        let found = after
+            .split_once('}')
+            .and_then(|(name, tail)| Some((env.get(name)?, tail)));
         match found {
             Some((value, tail)) => {
                 expanded.push_str(value);
@@ -167,15 +178,30 @@ mod tests {
         assert_eq!(scoped, "http://acme.example/@acme/x/-/x-1.0.0.tgz");
         assert_eq!(npmrc.authorization(&scoped), None);
         let elsewhere = "https://elsewhere.example/zod.tgz";
-        assert_eq!(npmrc.tarball_url("zod", "4.0.0", Some(elsewhere)), elsewhere);
+        assert_eq!(
+            npmrc.tarball_url("zod", "4.0.0", Some(elsewhere)),
+            elsewhere
+        );
         assert_eq!(npmrc.authorization(elsewhere), None);
 
-        std::fs::write(temp.path().join(".npmrc"), "registry=https://project.example").unwrap();
+        std::fs::write(
+            temp.path().join(".npmrc"),
+            "registry=https://project.example",
+        )
+        .unwrap();
         let npmrc = Npmrc::load(temp.path(), &env);
-        assert!(npmrc.tarball_url("a", "1.0.0", None).starts_with("https://project.example/a/-/"));
+        assert!(
+            npmrc
+                .tarball_url("a", "1.0.0", None)
+                .starts_with("https://project.example/a/-/")
+        );
         env.insert("NPM_CONFIG_REGISTRY".into(), "http://env.example".into());
         let npmrc = Npmrc::load(temp.path(), &env);
-        assert!(npmrc.tarball_url("a", "1.0.0", None).starts_with("http://env.example/a/-/"));
+        assert!(
+            npmrc
+                .tarball_url("a", "1.0.0", None)
+                .starts_with("http://env.example/a/-/")
+        );
 
         let nothing = Npmrc::load(Path::new("/nonexistent"), &Env::new());
         assert_eq!(nothing.tarball_url("zod", "4.0.0", Some(public)), public);

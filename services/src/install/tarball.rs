@@ -17,9 +17,13 @@ const MAX_TARBALL_FILES: usize = 200_000;
 
 /// Reads a lock file's integrity value; weak or malformed ones are refused.
 pub(crate) fn parse_integrity(text: &str) -> Result<Integrity, String> {
-    let integrity: Integrity =
-        text.parse().map_err(|_| format!("`{text}` is not an integrity hash"))?;
-    let strongest = integrity.hashes.first().ok_or("the integrity hash is empty")?;
+    let integrity: Integrity = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not an integrity hash"))?;
+    let strongest = integrity
+        .hashes
+        .first()
+        .ok_or("the integrity hash is empty")?;
     let known = matches!(
         strongest.algorithm,
         Algorithm::Sha512 | Algorithm::Sha384 | Algorithm::Sha256 | Algorithm::Sha1
@@ -35,8 +39,12 @@ pub(crate) fn parse_integrity(text: &str) -> Result<Integrity, String> {
 pub(crate) fn cache_name(integrity: &Integrity) -> PathBuf {
     let strongest = integrity.hashes.first();
     strongest.map_or_else(PathBuf::new, |hash| {
-        Path::new(&hash.algorithm.to_string())
-            .join(hash.digest.replace('/', "_").replace('+', "-").replace('=', ""))
+        Path::new(&hash.algorithm.to_string()).join(
+            hash.digest
+                .replace('/', "_")
+                .replace('+', "-")
+                .replace('=', ""),
+        )
     })
 }
 
@@ -53,7 +61,9 @@ pub(crate) fn unpack(tarball: &[u8], target: &Path) -> Result<(), String> {
             .map_or(Ok(()), fs::create_dir_all)
             .and_then(|()| fs::File::create(&path))
             .and_then(|mut file| std::io::copy(content, &mut file));
-        written.map(|_| ()).map_err(|error| format!("{}: {error}", path.display()))
+        written
+            .map(|_| ())
+            .map_err(|error| format!("{}: {error}", path.display()))
     })
 }
 
@@ -70,12 +80,18 @@ pub(crate) fn altered(
     each_file(tarball, &mut |path, content| {
         if let Some(same) = wanted.get_mut(path) {
             let mut packed = Vec::new();
-            content.read_to_end(&mut packed).map_err(|error| error.to_string())?;
+            content
+                .read_to_end(&mut packed)
+                .map_err(|error| error.to_string())?;
             *same = fs::read(folder.join(path)).is_ok_and(|installed| installed == packed);
         }
         Ok(())
     })?;
-    Ok(wanted.into_iter().filter(|(_, same)| !same).map(|(path, _)| folder.join(path)).min())
+    Ok(wanted
+        .into_iter()
+        .filter(|(_, same)| !same)
+        .map(|(path, _)| folder.join(path))
+        .min())
 }
 
 type Visit<'a> = &'a mut dyn FnMut(&Path, &mut dyn Read) -> Result<(), String>;
@@ -104,7 +120,10 @@ fn each_file(tarball: &[u8], visit: Visit<'_>) -> Result<(), String> {
         }
         let inside: PathBuf = parts.into_iter().skip(1).collect();
         if inside.as_os_str().is_empty() {
-            return Err(format!("has a file outside of its folder: {}", path.display()));
+            return Err(format!(
+                "has a file outside of its folder: {}",
+                path.display()
+            ));
         }
         visit(&inside, &mut entry)?;
     }

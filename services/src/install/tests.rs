@@ -22,8 +22,12 @@ impl Registry {
                 let mut stream = stream.unwrap();
                 let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
                 let request = lines.next().unwrap().unwrap();
-                let headers = lines.map(Result::unwrap).take_while(|line| !line.is_empty());
-                let token = headers.filter(|h| h.to_lowercase().starts_with("authorization")).last();
+                let headers = lines
+                    .map(Result::unwrap)
+                    .take_while(|line| !line.is_empty());
+                let token = headers
+                    .filter(|h| h.to_lowercase().starts_with("authorization"))
+                    .last();
                 let path = request.split(' ').nth(1).unwrap().to_owned();
                 let log_line = format!("{path} {}", token.unwrap_or_default());
                 let first_time = !log.lock().unwrap().contains(&log_line);
@@ -45,7 +49,10 @@ impl Registry {
 }
 
 fn tarball(files: &[(&str, &str)]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), Default::default()));
+    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(
+        Vec::new(),
+        Default::default(),
+    ));
     for (path, text) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
@@ -58,12 +65,18 @@ fn tarball(files: &[(&str, &str)]) -> Vec<u8> {
     let mut link = tar::Header::new_gnu();
     link.set_entry_type(tar::EntryType::Symlink);
     link.set_size(0);
-    builder.append_link(&mut link, "package/link", "/etc/passwd").unwrap();
+    builder
+        .append_link(&mut link, "package/link", "/etc/passwd")
+        .unwrap();
     builder.into_inner().unwrap().finish().unwrap()
 }
 
 fn sri(bytes: &[u8]) -> String {
-    ssri::IntegrityOpts::new().algorithm(ssri::Algorithm::Sha512).chain(bytes).result().to_string()
+    ssri::IntegrityOpts::new()
+        .algorithm(ssri::Algorithm::Sha512)
+        .chain(bytes)
+        .result()
+        .to_string()
 }
 
 /// A project whose lock file has the given packages; its cache is inside of it.
@@ -74,7 +87,11 @@ fn project(packages: &str, npmrc: &str) -> (tempfile::TempDir, LockFile, Env) {
     std::fs::write(temp.path().join(".npmrc"), npmrc).unwrap();
     let lock = LockFile::load(temp.path()).unwrap().unwrap();
     let cache = temp.path().join("cache").to_string_lossy().into_owned();
-    (temp, lock, Env::from([("ISOLITH_CACHE_DIR".to_owned(), cache)]))
+    (
+        temp,
+        lock,
+        Env::from([("ISOLITH_CACHE_DIR".to_owned(), cache)]),
+    )
 }
 
 #[test]
@@ -94,7 +111,10 @@ fn installs_what_is_locked_and_nothing_else() {
            "node_modules/other-os": {{"version": "1.0.0", "optional": true, "os": ["plan9"]}}"#
     );
     let host = registry.url.trim_start_matches("http:");
-    let npmrc = format!("registry={}/npm\n{host}/npm/:_authToken=t0ken", registry.url);
+    let npmrc = format!(
+        "registry={}/npm\n{host}/npm/:_authToken=t0ken",
+        registry.url
+    );
     let (temp, lock, env) = project(&packages, &npmrc);
     let lines = Mutex::new(Vec::new());
     let progress = |line: &str| lines.lock().unwrap().push(line.to_owned());
@@ -105,23 +125,43 @@ fn installs_what_is_locked_and_nothing_else() {
     assert_eq!(text("a/lib/x.js"), "x");
     assert_eq!(text("a/node_modules/@s/b/index.js"), "b");
     assert!(!modules.join("dev").exists() && !modules.join("other-os").exists());
-    assert!(modules.join("a/link").symlink_metadata().is_err(), "a link was unpacked");
+    assert!(
+        modules.join("a/link").symlink_metadata().is_err(),
+        "a link was unpacked"
+    );
     let left: Vec<_> = std::fs::read_dir(temp.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.starts_with(".node_modules"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
-    assert!(lines.lock().unwrap().iter().any(|line| line == "downloading a 1.0.0"));
+    assert!(
+        lines
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line == "downloading a 1.0.0")
+    );
     let requests = registry.requests.lock().unwrap().clone();
-    assert_eq!(requests.len(), 4, "two packages, one retry each: {requests:?}");
-    assert!(requests.iter().all(|request| request.ends_with("Bearer t0ken")), "{requests:?}");
+    assert_eq!(
+        requests.len(),
+        4,
+        "two packages, one retry each: {requests:?}"
+    );
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.ends_with("Bearer t0ken")),
+        "{requests:?}"
+    );
 
     // From the cache, which is checked too.
     std::fs::remove_dir_all(&modules).unwrap();
     install(temp.path(), &lock, &env, &progress).unwrap();
     assert_eq!(registry.requests.lock().unwrap().len(), 4);
-    let cached = Cache::new(&env).0.join(tarball::cache_name(&a_sri.parse().unwrap()));
+    let cached = Cache::new(&env)
+        .0
+        .join(tarball::cache_name(&a_sri.parse().unwrap()));
     std::fs::write(cached, "damaged").unwrap();
     std::fs::remove_dir_all(&modules).unwrap();
     install(temp.path(), &lock, &env, &progress).unwrap();
@@ -156,10 +196,22 @@ fn what_is_not_what_it_should_be_is_refused() {
     let sha512 = sri(&good);
     let (evil, text) = (sri(&escaping), sri(b"no tarball"));
     let refusals = [
-        (r#""node_modules/a": {"version": "1.0.0"}"#, "`a` has no integrity hash"),
-        (r#""node_modules/a": {"version": "1.0.0", "integrity": "md5-x"}"#, "`a` `md5-x` is not"),
-        (r#""node_modules/a": {"resolved": "packages/a", "link": true}"#, "is a link or a workspace"),
-        (r#""packages/a": {"version": "1.0.0"}"#, "is a link or a workspace"),
+        (
+            r#""node_modules/a": {"version": "1.0.0"}"#,
+            "`a` has no integrity hash",
+        ),
+        (
+            r#""node_modules/a": {"version": "1.0.0", "integrity": "md5-x"}"#,
+            "`a` `md5-x` is not",
+        ),
+        (
+            r#""node_modules/a": {"resolved": "packages/a", "link": true}"#,
+            "is a link or a workspace",
+        ),
+        (
+            r#""packages/a": {"version": "1.0.0"}"#,
+            "is a link or a workspace",
+        ),
         (
             r#""node_modules/a": {"version": "1.0.0", "resolved": "git+ssh://git@x/a.git#1"}"#,
             "`a` comes from git+ssh (git+ssh://git@x/a.git#1)",
@@ -168,8 +220,14 @@ fn what_is_not_what_it_should_be_is_refused() {
             r#""node_modules/a": {"version": "1.0.0", "resolved": "file:../a.tgz"}"#,
             "`a` comes from file (file:../a.tgz)",
         ),
-        (r#""node_modules/../../a": {"version": "1.0.0"}"#, "which is not a package's"),
-        (r#""node_modules/a": {"version": "1.0.0", "inBundle": true}"#, "is bundled inside"),
+        (
+            r#""node_modules/../../a": {"version": "1.0.0"}"#,
+            "which is not a package's",
+        ),
+        (
+            r#""node_modules/a": {"version": "1.0.0", "inBundle": true}"#,
+            "is bundled inside",
+        ),
         (
             &format!(r#""node_modules/a": {{"version": "1.0.0", "integrity": "{evil}"}}"#),
             "its hash differs",
@@ -189,9 +247,14 @@ fn what_is_not_what_it_should_be_is_refused() {
     ];
     for (packages, message) in refusals {
         let (temp, lock, env) = project(packages, &npmrc);
-        let error = install(temp.path(), &lock, &env, &|_| {}).unwrap_err().to_string();
+        let error = install(temp.path(), &lock, &env, &|_| {})
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(message), "{packages}: {error}");
-        assert!(!temp.path().join("node_modules").exists(), "{packages} was installed");
+        assert!(
+            !temp.path().join("node_modules").exists(),
+            "{packages} was installed"
+        );
         assert!(!temp.path().join("evil.js").exists());
     }
 }
