@@ -1,31 +1,48 @@
 use super::*;
 use crate::schema;
 
-const HEAD: &str = "@0xd1f2a85b60c943e8;\ninterface A @0xf69e1436b19f9122 ";
-
-/// What stands between a caller built against one text and a service built against another.
-fn diff(caller: &str, callee: &str) -> Vec<String> {
-    let read = |text: &str| {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a.capnp"), format!("{HEAD}{text}")).unwrap();
-        let bytes = schema::compile(folder.path(), &["a.capnp"], &[] as &[&str]).unwrap();
-        Schema::read(&bytes).unwrap()
-    };
-    match check(&read(caller), &read(callee), 0xf69e_1436_b19f_9122) {
-        Ok(()) => Vec::new(),
-        Err(found) => found.iter().map(ToString::to_string).collect(),
-    }
+/// Ids of the interfaces of the cases, which share a file so that it is compiled once.
+fn id(case: usize) -> u64 {
+    0xf69e_1436_b19f_9000 + case as u64
 }
 
-fn both(one: &str, other: &str) -> [Vec<String>; 2] {
-    [diff(one, other), diff(other, one)]
+fn read(cases: &[String]) -> Schema {
+    let mut text = String::from("@0xd1f2a85b60c943e8;\n");
+    for (case, body) in cases.iter().enumerate() {
+        let id = id(case);
+        text += &format!("struct C{case} {{ interface A @0x{id:016x} {body} }}\n");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.capnp"), text).unwrap();
+    let bytes = schema::compile(folder.path(), &["a.capnp"], &[] as &[&str]).unwrap();
+    Schema::read(&bytes).unwrap()
+}
+
+/// For each case, what stands between a caller and a service, and with the two exchanged.
+fn diff(go: &str, cases: &[(&str, &str)]) -> Vec<[Vec<String>; 2]> {
+    let callers: Vec<String> = cases.iter().map(|(one, _)| format!("{go} {one}")).collect();
+    let callees: Vec<String> = cases
+        .iter()
+        .map(|(_, other)| format!("{go} {other}"))
+        .collect();
+    let (callers, callees) = (read(&callers), read(&callees));
+    let lines = |one: &Schema, other: &Schema, case| match check(one, other, id(case)) {
+        Ok(()) => Vec::new(),
+        Err(found) => found.iter().map(ToString::to_string).collect(),
+    };
+    let both = |case| {
+        [
+            lines(&callers, &callees, case),
+            lines(&callees, &callers, case),
+        ]
+    };
+    (0..cases.len()).map(both).collect()
 }
 
 #[test]
 fn what_evolution_allows_passes_in_both_directions() {
-    let none = [Vec::<String>::new(), Vec::new()];
     let go = "{ go @0 (s :S) -> (s :S); }";
-    for (one, other) in [
+    let cases = [
         (
             "struct S { a @0 :Int32; }",
             "struct S { renamed @0 :Int32; b @1 :Text; }",
@@ -54,11 +71,12 @@ fn what_evolution_allows_passes_in_both_directions() {
             "struct S { union { a @0 :Int32; b @1 :Text; } }",
             "struct S { union { a @0 :Int32; b @1 :Text; c @2 :Void; } d @3 :Int64; }",
         ),
-    ] {
-        assert_eq!(
-            both(&format!("{go} {one}"), &format!("{go} {other}")),
-            none,
-            "{one} {other}"
+    ];
+    for (found, case) in diff(go, &cases).iter().zip(cases) {
+        assert!(
+            found.iter().all(Vec::is_empty),
+            "{case:?}
+{found:?}"
         );
     }
 }
@@ -66,8 +84,7 @@ fn what_evolution_allows_passes_in_both_directions() {
 #[test]
 fn what_breaks_the_wire_is_named() {
     let go = "{ go @0 (s :S) -> (); }";
-    let at = "a.capnp:A.go params, s.";
-    for (one, other, want) in [
+    let cases = [
         (
             "struct S { a @0 :Int32; }",
             "struct S { a @0 :Text; }",
@@ -96,7 +113,7 @@ fn what_breaks_the_wire_is_named() {
         (
             "struct S { a @0 :List(Bool); }",
             "struct S { a @0 :List(T); struct T { x @0 :Bool; } }",
-            "a @0: the caller has type List(Bool), the service List(S.T)",
+            "a @0: the caller has type List(Bool), the service List(C5.S.T)",
         ),
         (
             "struct S { union { a @0 :Int32; b @1 :Int32; } }",
@@ -111,34 +128,40 @@ fn what_breaks_the_wire_is_named() {
         (
             "struct S { e @0 :E; } enum E { x @0; y @1; }",
             "struct S { e @0 :E; } enum E { y @0; x @1; }",
-            "e @0: E.x is 0 for the caller, 1 for the service",
+            "e @0: C8.E.x is 0 for the caller, 1 for the service",
         ),
         (
             "struct S { t @0 :List(T); struct T { a @0 :Text; } }",
             "struct S { t @0 :List(T); struct T { a @0 :Data; } }",
             "t.a @0: the caller has type Text, the service Data",
         ),
-    ] {
-        let found = diff(&format!("{go} {one}"), &format!("{go} {other}"));
-        let first = found.first().cloned().unwrap_or_default();
-        let want = if want.is_empty() {
-            String::new()
-        } else {
-            format!("{at}{want}")
-        };
-        assert_eq!(first, want, "{one} {other}");
+    ];
+    let sides = cases.map(|(one, other, _)| (one, other));
+    for (case, ([found, _], (_, _, want))) in diff(go, &sides).iter().zip(cases).enumerate() {
+        let first = found.first().map_or("", String::as_str);
+        let member = format!("a.capnp:C{case}.A.go params, s.");
+        assert_eq!(
+            first.strip_prefix(&member).unwrap_or(first),
+            want,
+            "{:?}",
+            sides[case]
+        );
     }
 }
 
 #[test]
 fn the_callee_may_have_more_methods_but_not_fewer() {
-    let [older, newer] = both(
-        "{ go @0 () -> (); }",
-        "{ go @0 () -> (); more @1 () -> (); }",
+    let found = diff(
+        "",
+        &[(
+            "{ go @0 () -> (); }",
+            "{ go @0 () -> (); more @1 () -> (); }",
+        )],
     );
+    let [older, newer] = &found[0];
     assert!(older.is_empty());
     assert_eq!(
         newer,
-        ["a.capnp:A.more @1: the service does not have this method"]
+        &["a.capnp:C0.A.more @1: the service does not have this method"]
     );
 }
