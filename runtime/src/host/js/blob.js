@@ -1,11 +1,11 @@
 // Blob, File and FormData. A blob's bytes are one buffer that nobody else holds.
 (function (host, p, internals) {
   "use strict";
-  const { ArrayPrototypePush, ArrayPrototypeSplice, DateNow, MathMax, MathMin,
-    ReflectApply, StringPrototypeToLowerCase, SymbolIterator, TypeError,
-    TypedArrayPrototypeGetBuffer, TypedArrayPrototypeGetLength, TypedArrayPrototypeSet,
-    Uint8Array, MathTrunc } = p;
-  const { alias, copy, defineClass, dictionary, isObject, need, part, settle, toUSVString, viewBytes } = internals;
+  const { ArrayPrototypePush, ArrayPrototypeSplice, DateNow, MathMax, MathMin, ReflectApply,
+    StringPrototypeToLowerCase, SymbolIterator, TypeError, TypedArrayPrototypeGetBuffer,
+    TypedArrayPrototypeGetLength, TypedArrayPrototypeSet, Uint8Array, MathTrunc } = p;
+  const { alias, copy, defineClass, dictionary, isObject, need, part, settle, toUSVString,
+    viewBytes } = internals;
 
   let bytesOf;
   const typeOf = (type) => {

@@ -4,9 +4,9 @@
   "use strict";
   const { ArrayPrototypePush, JSONParse, MathRandom, NumberPrototypeToString,
     ObjectDefineProperty, ObjectGetOwnPropertyDescriptor, Promise, PromisePrototypeThen,
-    RegExpPrototypeExec, StringPrototypeSlice, StringPrototypeToLowerCase,
-    StringPrototypeSplit, ArrayPrototypeJoin, StringPrototypeTrim,
-    TypeError, TypedArrayPrototypeGetBuffer, TypedArrayPrototypeGetByteLength, ArrayBufferPrototypeGetByteLength,
+    RegExpPrototypeExec, StringPrototypeSlice, StringPrototypeToLowerCase, StringPrototypeSplit,
+    ArrayPrototypeJoin, StringPrototypeTrim, TypeError, TypedArrayPrototypeGetBuffer,
+    TypedArrayPrototypeGetByteLength, ArrayBufferPrototypeGetByteLength,
     TypedArrayPrototypeGetLength, TypedArrayPrototypeGetSymbolToStringTag, TypedArrayPrototypeSet,
     Uint8Array, ReflectOwnKeys } = p;
   const { copy, encodeUtf8, settle, toUSVString, viewBytes } = internals;

@@ -10,15 +10,15 @@
   const [TRACE, DEBUG, INFO, WARN, ERROR] = [0, 1, 2, 3, 4];
 
   const { ArrayIsArray, ArrayPrototypeIncludes, ArrayPrototypeJoin, ArrayPrototypePop,
-    ArrayPrototypePush, DatePrototypeGetTime, DatePrototypeToISOString,
-    Error, JSONStringify, Map, MapPrototypeDelete, MapPrototypeForEach, MapPrototypeGet,
-    MapPrototypeGetSize, MapPrototypeHas, MapPrototypeSet, MathFloor, MathMax, MathMin, NumberIsNaN,
-    ObjectGetOwnPropertyDescriptor, ObjectGetPrototypeOf, ObjectHasOwn, ObjectKeys, ReflectOwnKeys,
-    RegExpPrototypeToString, SetPrototypeForEach, SetPrototypeGetSize, StringPrototypeIncludes,
-    StringPrototypePadEnd, StringPrototypeRepeat, StringPrototypeSlice, StringPrototypeSplit,
-    StringPrototypeStartsWith, SymbolPrototypeToString, TypedArrayPrototypeGetLength,
-    TypedArrayPrototypeGetSymbolToStringTag, ArrayBufferPrototypeGetByteLength,
-    BooleanPrototypeValueOf, NumberPrototypeValueOf } = p;
+    ArrayPrototypePush, DatePrototypeGetTime, DatePrototypeToISOString, Error, JSONStringify, Map,
+    MapPrototypeDelete, MapPrototypeForEach, MapPrototypeGet, MapPrototypeGetSize,
+    MapPrototypeHas, MapPrototypeSet, MathFloor, MathMax, MathMin, NumberIsNaN,
+    ObjectGetOwnPropertyDescriptor, ObjectGetPrototypeOf, ObjectHasOwn, ObjectKeys,
+    ReflectOwnKeys, RegExpPrototypeToString, SetPrototypeForEach, SetPrototypeGetSize,
+    StringPrototypeIncludes, StringPrototypePadEnd, StringPrototypeRepeat, StringPrototypeSlice,
+    StringPrototypeSplit, StringPrototypeStartsWith, SymbolPrototypeToString,
+    TypedArrayPrototypeGetLength, TypedArrayPrototypeGetSymbolToStringTag,
+    ArrayBufferPrototypeGetByteLength, BooleanPrototypeValueOf, NumberPrototypeValueOf } = p;
 
   const attempt = (read, value) => {
     try {
@@ -85,6 +85,7 @@
     }
 
     named(value, depth) {
+      if (host.kindOf(value) === "Proxy") return "[Proxy]";
       const source = attempt(p.FunctionPrototypeToString, value) ?? "";
       const isClass = StringPrototypeStartsWith(source, "class");
       const name = attempt((f) => ObjectGetOwnPropertyDescriptor(f, "name").value, value);
@@ -95,6 +96,8 @@
     }
 
     object(value, depth) {
+      // A proxy's traps are the service's own code; a log message does not run it.
+      if (host.kindOf(value) === "Proxy") return "[Proxy]";
       if (internals.isError(value)) return this.error(value, depth);
       const name = nameOf(value);
       const plain = name === "Object" ? "" : name;
@@ -104,30 +107,29 @@
         const length = TypedArrayPrototypeGetLength(value);
         return this.list(value, length, `${typed}(${length})`, depth);
       }
-      let size = attempt(MapPrototypeGetSize, value);
-      if (size !== undefined) {
-        const items = [];
-        this.each(MapPrototypeForEach, value, items, (item, key) =>
-          `${this.inspect(key, depth + 1)} => ${this.inspect(item, depth + 1)}`);
-        return this.body(value, `${name}(${size})`, this.more(items, size), [], depth);
+      const items = [];
+      switch (host.kindOf(value)) {
+        case "Map": {
+          const size = MapPrototypeGetSize(value);
+          this.each(MapPrototypeForEach, value, items, (item, key) =>
+            `${this.inspect(key, depth + 1)} => ${this.inspect(item, depth + 1)}`);
+          return this.body(value, `${name}(${size})`, this.more(items, size), [], depth);
+        }
+        case "Set": {
+          const size = SetPrototypeGetSize(value);
+          this.each(SetPrototypeForEach, value, items, (item) => this.inspect(item, depth + 1));
+          return this.body(value, `${name}(${size})`, this.more(items, size), [], depth);
+        }
+        case "Date": {
+          const time = DatePrototypeGetTime(value);
+          return NumberIsNaN(time) ? "Invalid Date" : DatePrototypeToISOString(value);
+        }
+        case "ArrayBuffer": return `ArrayBuffer { byteLength: ${ArrayBufferPrototypeGetByteLength(value)} }`;
+        case "RegExp": return RegExpPrototypeToString(value);
+        case "Promise": return `${name} {}`;
+        case "Number": return `[Number: ${NumberPrototypeValueOf(value)}]`;
+        case "Boolean": return `[Boolean: ${BooleanPrototypeValueOf(value)}]`;
       }
-      size = attempt(SetPrototypeGetSize, value);
-      if (size !== undefined) {
-        const items = [];
-        this.each(SetPrototypeForEach, value, items, (item) => this.inspect(item, depth + 1));
-        return this.body(value, `${name}(${size})`, this.more(items, size), [], depth);
-      }
-      const time = attempt(DatePrototypeGetTime, value);
-      if (time !== undefined) return NumberIsNaN(time) ? "Invalid Date" : DatePrototypeToISOString(value);
-      const bytes = attempt(ArrayBufferPrototypeGetByteLength, value);
-      if (bytes !== undefined) return `ArrayBuffer { byteLength: ${bytes} }`;
-      if (value instanceof p.RegExp) {
-        const regexp = attempt(RegExpPrototypeToString, value);
-        if (regexp !== undefined) return regexp;
-      }
-      const boxed = attempt(NumberPrototypeValueOf, value) ?? attempt(BooleanPrototypeValueOf, value);
-      if (boxed !== undefined) return `[${name}: ${boxed}]`;
-      if (value instanceof p.Promise) return `${name} {}`;
       const shown = internals.shownAs(value);
       if (shown !== undefined) return `${name} ${this.inspect(shown, depth + 1)}`;
       return this.body(value, plain, [], [], depth);

@@ -4,8 +4,7 @@
   "use strict";
   const { ArrayPrototypeIncludes, MathCeil, StringPrototypeSlice,
     TypedArrayPrototypeGetByteLength, TypedArrayPrototypeGetLength,
-    TypedArrayPrototypeGetSymbolToStringTag,
-    TypedArrayPrototypeSet, Uint8Array } = p;
+    TypedArrayPrototypeGetSymbolToStringTag, TypedArrayPrototypeSet, Uint8Array } = p;
   const { allocate, bufferOf, cryptoBytes, cryptoFail, defineClass, global, hashName, illegal,
     keyKind, keyParts, need, normalizeAlgorithm, secret, settle } = internals;
   const MAX_RANDOM_BYTES = 65536;

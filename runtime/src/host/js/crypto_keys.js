@@ -1,12 +1,11 @@
 // CryptoKey: algorithms, usages, import, export and generation of keys.
 (function (host, p, internals) {
   "use strict";
-  const { ArrayPrototypeIncludes, ArrayPrototypePush, ArrayPrototypeSlice,
-    ObjectFreeze, StringPrototypeToLowerCase, SymbolIterator, TypeError,
-    TypedArrayPrototypeGetBuffer, TypedArrayPrototypeGetLength, TypedArrayPrototypeSet,
-    Uint8Array } = p;
-  const { allocate, copy, defineClass, DOMException, fromBase64Url, illegal, isObject, part, secret, toBase64Url,
-    viewBytes } = internals;
+  const { ArrayPrototypeIncludes, ArrayPrototypePush, ArrayPrototypeSlice, ObjectFreeze,
+    StringPrototypeToLowerCase, SymbolIterator, TypeError, TypedArrayPrototypeGetBuffer,
+    TypedArrayPrototypeGetLength, TypedArrayPrototypeSet, Uint8Array } = p;
+  const { allocate, copy, defineClass, DOMException, fromBase64Url, illegal, isObject, part,
+    secret, toBase64Url, viewBytes } = internals;
 
   const fail = internals.cryptoFail = (name, message) => {
     throw new DOMException(message, name);

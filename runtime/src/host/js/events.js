@@ -1,10 +1,10 @@
 // DOMException, Event, EventTarget, AbortController.
 (function (host, p, internals) {
   "use strict";
-  const { ArrayPrototypePush, ArrayPrototypeSplice, ErrorCaptureStackTrace, ErrorPrototype,
-    Map, MapPrototypeGet, MapPrototypeSet, ObjectDefineProperty, ObjectSetPrototypeOf,
-    ReflectApply, Set, SetPrototypeAdd, SetPrototypeDelete, SetPrototypeForEach, SymbolIterator,
-    TypeError, WeakRef, WeakRefPrototypeDeref } = p;
+  const { ArrayPrototypePush, ArrayPrototypeSplice, ErrorCaptureStackTrace, ErrorPrototype, Map,
+    MapPrototypeGet, MapPrototypeSet, ObjectDefineProperty, ObjectSetPrototypeOf, ReflectApply,
+    Set, SetPrototypeAdd, SetPrototypeDelete, SetPrototypeForEach, SymbolIterator, TypeError,
+    WeakRef, WeakRefPrototypeDeref } = p;
   const { constants, defineClass, dictionary, illegal, isObject, need, secret } = internals;
 
   const codes = { __proto__: null, IndexSizeError: 1, HierarchyRequestError: 3,

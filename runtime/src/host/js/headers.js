@@ -1,17 +1,24 @@
 // Headers: a flat list of lower-case names and values.
 (function (host, p, internals) {
   "use strict";
-  const { ArrayPrototypePush, ArrayPrototypeSort, ArrayPrototypeSplice, ObjectGetOwnPropertyDescriptor,
-    ReflectApply, ReflectOwnKeys, StringPrototypeCharCodeAt, StringPrototypeSlice,
-    StringPrototypeToLowerCase, SymbolIterator, TypeError } = p;
+  const { ArrayPrototypePush, ArrayPrototypeSort, ArrayPrototypeSplice, ObjectKeys, ReflectApply,
+    StringPrototypeCharCodeAt, StringPrototypeSlice, StringPrototypeToLowerCase, SymbolIterator,
+    TypeError } = p;
   const { alias, defineClass, isObject, matches, need, toByteString } = internals;
 
   const nameOf = (name) => {
     const text = `${name}`;
-    if (!matches(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, text)) {
+    let lower = true;
+    let common = text !== "";
+    for (let i = 0; i < text.length; i++) {
+      const code = StringPrototypeCharCodeAt(text, i);
+      if (code >= 0x41 && code <= 0x5A) lower = false;
+      else if (!((code >= 0x61 && code <= 0x7A) || code === 0x2D || (code >= 0x30 && code <= 0x39))) common = false;
+    }
+    if (!common && !matches(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, text)) {
       throw new TypeError(`"${text}" is not a header name; use letters, digits and dashes`);
     }
-    return StringPrototypeToLowerCase(text);
+    return lower ? text : StringPrototypeToLowerCase(text);
   };
   const isBlank = (code) => code === 0x20 || code === 0x09 || code === 0x0A || code === 0x0D;
   const valueOf = (value, name) => {
@@ -48,10 +55,8 @@
         for (let i = 0; i < flat.length; i += 2) this.#append(flat[i], flat[i + 1]);
         return;
       }
-      const keys = ReflectOwnKeys(init);
-      for (let i = 0; i < keys.length; i++) {
-        if (ObjectGetOwnPropertyDescriptor(init, keys[i])?.enumerable) this.#append(keys[i], init[keys[i]]);
-      }
+      const keys = ObjectKeys(init);
+      for (let i = 0; i < keys.length; i++) this.#append(keys[i], init[keys[i]]);
     }
     #check() {
       if (this.#locked) {

@@ -61,7 +61,8 @@
     primordials[name] = original;
     if (original.prototype) primordials[`${name}Prototype`] = original.prototype;
     for (const key of statics.split(" ").filter(Boolean)) {
-      primordials[name + upper(key)] = original[key].bind(original);
+      primordials[name + upper(key)] =
+        name === "Array" ? original[key].bind(original) : original[key];
     }
     for (const key of methods.split(" ").filter(Boolean)) method(name, original.prototype, key);
     for (const key of getters.split(" ").filter(Boolean)) getter(name, original.prototype, key);

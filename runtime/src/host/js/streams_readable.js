@@ -5,10 +5,10 @@
   "use strict";
   const { ArrayBufferPrototypeTransfer, MathMin, Promise, PromisePrototypeThen, PromiseReject,
     PromiseResolve, RangeError, ReflectApply, ReflectConstruct, SymbolAsyncIterator,
-    SymbolIterator, TypeError, TypedArrayPrototypeGetLength, TypedArrayPrototypeSet,
-    Uint8Array, ArrayBufferIsView } = p;
-  const { algorithm, defineClass, deferred, dictionary, illegal, isObject, markHandled, need, noop,
-    Queue, part, secret, settle, upon, viewBytes } = internals;
+    SymbolIterator, TypeError, TypedArrayPrototypeGetLength, TypedArrayPrototypeSet, Uint8Array,
+    ArrayBufferIsView } = p;
+  const { algorithm, defineClass, deferred, dictionary, illegal, isObject, markHandled, need,
+    noop, Queue, part, secret, settle, upon, viewBytes } = internals;
 
   const idle = () => internals.resolved;
   const chunkBytes = (view) => TypedArrayPrototypeGetLength(view);

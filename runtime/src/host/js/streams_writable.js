@@ -1,10 +1,9 @@
 // WritableStream, and pipes into it. The states and their names follow the Streams standard.
 (function (host, p, internals) {
   "use strict";
-  const { PromisePrototypeThen, PromiseReject, PromiseResolve, RangeError, ReflectApply,
-    TypeError } = p;
-  const { algorithm, defineClass, deferred, dictionary, illegal, isObject, markHandled, noop, Queue,
-    rejectedHandled, secret, settle, upon } = internals;
+  const { PromisePrototypeThen, PromiseReject, PromiseResolve, RangeError, ReflectApply, TypeError } = p;
+  const { algorithm, defineClass, deferred, dictionary, illegal, isObject, markHandled, noop,
+    Queue, rejectedHandled, secret, settle, upon } = internals;
   const CLOSE = { __proto__: null };
   const idle = () => internals.resolved;
 

@@ -1,12 +1,11 @@
 // What the classes share: argument conversion as Web IDL has it, and how a global is defined.
 (function (host, p, internals) {
   "use strict";
-  const { ArrayBufferIsView, ArrayBufferPrototypeGetByteLength, DataViewPrototypeGetBuffer,
-    DataViewPrototypeGetByteLength, DataViewPrototypeGetByteOffset, ObjectDefineProperty,
-    ObjectGetOwnPropertyDescriptor, Promise, PromisePrototypeThen, ReflectApply, ReflectOwnKeys,
-    RegExpPrototypeExec, StringPrototypeCharCodeAt, StringPrototypeToWellFormed,
-    SymbolAsyncIterator, SymbolIterator, SymbolToStringTag, TypeError,
-    TypedArrayPrototypeGetBuffer, TypedArrayPrototypeGetByteLength,
+  const { ArrayBufferIsView, DataViewPrototypeGetBuffer, DataViewPrototypeGetByteLength,
+    DataViewPrototypeGetByteOffset, ObjectDefineProperty, ObjectGetOwnPropertyDescriptor, Promise,
+    PromisePrototypeThen, ReflectApply, ReflectOwnKeys, RegExpPrototypeExec,
+    StringPrototypeCharCodeAt, StringPrototypeToWellFormed, SymbolAsyncIterator, SymbolIterator,
+    SymbolToStringTag, TypeError, TypedArrayPrototypeGetBuffer, TypedArrayPrototypeGetByteLength,
     TypedArrayPrototypeGetByteOffset, TypedArrayPrototypeGetSymbolToStringTag, Uint8Array,
     ArrayPrototypePush } = p;
 
@@ -46,14 +45,7 @@
   internals.isObject = (value) =>
     (typeof value === "object" && value !== null) || typeof value === "function";
 
-  internals.isArrayBuffer = (value) => {
-    try {
-      ArrayBufferPrototypeGetByteLength(value);
-      return true;
-    } catch {
-      return false;
-    }
-  };
+  internals.isArrayBuffer = (value) => host.kindOf(value) === "ArrayBuffer";
 
   // A Uint8Array over the memory of any BufferSource; undefined for other values.
   internals.viewBytes = (value) => {
