@@ -1,5 +1,6 @@
 //! The V8 side of an isolate: created from the snapshot, entered for each turn, dropped last.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use isolith_capnp::error_capnp::call_error::Kind;
 use serde::Serialize;
 
+use super::blobs::Blobs;
 use super::native::{Owner, kind_name};
 use super::wire::{IN_RING, OUT_RING, RECORD_WORDS, RING_RECORDS, Wire};
 use super::{Event, IsolateLimits, Segment, snapshot};
@@ -364,20 +366,20 @@ impl Engine {
         &mut self,
         wire: &Wire,
         segments: Vec<Segment>,
+        blobs: &RefCell<Blobs>,
         events: VecDeque<Event>,
     ) -> Result<(), CallError> {
-        let now_ms = self.host.now_ms();
         let host = Rc::clone(&self.host);
         self.with(|scope, handles| {
             for event in events {
-                run_event(scope, handles.glue, event, now_ms)?;
+                run_event(scope, handles.glue, event, &host)?;
                 scope.perform_microtask_checkpoint();
             }
             if wire.in_count() > 0 {
                 let undefined = v8::undefined(scope).into();
                 let argument = match segments.is_empty() {
                     true => undefined,
-                    false => map_segments(scope, &segments).into(),
+                    false => map_segments(scope, &segments, &mut blobs.borrow_mut()).into(),
                 };
                 let turn = v8::Local::new(scope, &handles.glue.turn);
                 turn.call(scope, undefined, &[argument])?;
@@ -474,12 +476,17 @@ fn threw(bundle: &isolith_versions::BundleId, reason: String) -> LoadError {
 
 /// Maps each segment into the current isolate: its buffer, its first byte and its end.
 fn map_segments<'s>(
-    scope: &v8::PinScope<'s, '_>,
+    scope: &mut v8::PinScope<'s, '_>,
     segments: &[Segment],
+    blobs: &mut Blobs,
 ) -> v8::Local<'s, v8::Array> {
     let mut elements: Vec<v8::Local<v8::Value>> = Vec::with_capacity(segments.len() * 3);
     for segment in segments {
-        elements.push(v8::ArrayBuffer::with_backing_store(scope, &segment.store).into());
+                // Only a receive chunk is mutable; it is new, and has no bytes of its own to tell.
+        elements.push(match segment.end {
+            0 => v8::ArrayBuffer::with_backing_store(scope, &segment.store).into(),
+            _ => blobs.map(scope, segment).into(),
+        });
         elements.push(v8::Integer::new_from_unsigned(scope, segment.base).into());
         elements.push(v8::Integer::new_from_unsigned(scope, segment.end).into());
     }
@@ -490,7 +497,7 @@ fn run_event(
     scope: &mut v8::PinScope<'_, '_>,
     glue: &Glue,
     event: Event,
-    now_ms: f64,
+    host: &HostState,
 ) -> Option<()> {
     let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
     let (function, arguments): (_, Vec<v8::Local<v8::Value>>) = match event {
@@ -548,7 +555,7 @@ fn run_event(
             (&glue.abort, vec![exchange, text(scope, &reason)?])
         }
         Event::Timers => {
-            let now = v8::Number::new(scope, now_ms).into();
+            let now = v8::Number::new(scope, host.now_ms()).into();
             (&glue.fire_timers, vec![now])
         }
         Event::CallJson {

@@ -101,9 +101,3 @@ unsafe extern "C" fn free(data: *mut c_void, len: usize, _: *mut c_void) {
     // SAFETY: `data` came from `alloc_zeroed` with this layout.
     unsafe { dealloc(data.cast(), layout(len)) }
 }
-
-/// The address of a backing store's first byte, for the proof that nothing was copied.
-#[cfg(test)]
-pub(crate) fn address(store: &v8::BackingStore) -> usize {
-    store.data().map_or(0, |data| data.as_ptr() as usize)
-}

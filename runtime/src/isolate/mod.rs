@@ -5,6 +5,7 @@
 //! time: everything that waits in the mailbox is handed to JavaScript, the microtasks run, and
 //! what JavaScript posted is collected. No turn starts inside another one of the same isolate.
 
+mod blobs;
 mod engine;
 mod exchange;
 mod memory;
@@ -26,14 +27,13 @@ use crate::program::Program;
 use crate::shard::{IsolateStats, Shard};
 use crate::shard::http::HttpRequest;
 use crate::shard::roots::RootKey;
+use blobs::Blobs;
 use engine::{Engine, Evaluation};
 use exchange::Exchange;
 use memory::Memory;
 use native::Owner;
 use wire::{CHUNK_BYTES, MOVED, RING_RECORDS, Record, RecordKind, Wire};
 
-#[cfg(test)]
-pub(crate) use memory::address;
 
 /// A segment of a message that moves from one isolate to another: a sealed backing store, and the
 /// bytes of it that the segment has.
@@ -130,6 +130,8 @@ pub(crate) struct Isolate {
     exchanges: RefCell<HashMap<i32, Exchange>>,
     next_exchange: Cell<i32>,
     json_replies: RefCell<slab::Slab<oneshot::Sender<Result<String, CallError>>>>,
+    /// Goes before the engine that its handles belong to.
+    blobs: RefCell<Blobs>,
     host: Rc<HostState>,
     alarm: RefCell<Option<tokio::task::AbortHandle>>,
     /// Woken at the end of each turn while the isolate loads.
@@ -185,6 +187,7 @@ impl Isolate {
                 exchanges: RefCell::default(),
                 next_exchange: Cell::new(0),
                 json_replies: RefCell::default(),
+                blobs: RefCell::default(),
                 host,
                 alarm: RefCell::default(),
                 progress: Notify::new(),
@@ -285,7 +288,7 @@ impl Isolate {
         let outcome = {
             let mut engine = self.engine.borrow_mut();
             let _watched = shard.watch(self.slot);
-            engine.turn(&self.wire, moved, events)
+            engine.turn(&self.wire, moved, &self.blobs, events)
         };
         shard.collect(self);
         if let Err(error) = outcome {
@@ -316,10 +319,6 @@ impl Isolate {
 
     pub(crate) fn wire(&self) -> &Wire {
         &self.wire
-    }
-
-    fn give(&self, segment: Segment) {
-        self.given.borrow_mut().push_back(segment);
     }
 
     /// The next `count` segments that JavaScript gave.

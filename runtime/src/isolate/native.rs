@@ -98,16 +98,18 @@ fn flush(scope: Scope<'_, '_, '_>, _: Args<'_>, _: v8::ReturnValue<'_>) {
 
 /// give(buffer, base, end): hands the host a segment, in a sealed buffer, that belongs to the next
 /// record posted.
-fn give(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+fn give<'s>(scope: Scope<'_, 's, '_>, args: Args<'s>, _: v8::ReturnValue<'_>) {
     let buffer: Result<v8::Local<v8::ArrayBuffer>, _> = args.get(0).try_into();
-    match (owner(scope), buffer) {
-        (Some(isolate), Ok(buffer)) => isolate.give(Segment {
-            store: buffer.get_backing_store(),
-            base: u32::try_from(int(scope, &args, 1)).unwrap_or(0),
-            end: u32::try_from(int(scope, &args, 2)).unwrap_or(0),
-        }),
-        _ => throw(scope, "give: expected an ArrayBuffer"),
-    }
+    let (Some(isolate), Ok(buffer)) = (owner(scope), buffer) else {
+        return throw(scope, "give: expected an ArrayBuffer");
+    };
+    let segment = Segment {
+        store: buffer.get_backing_store(),
+        base: u32::try_from(int(scope, &args, 1)).unwrap_or(0),
+        end: u32::try_from(int(scope, &args, 2)).unwrap_or(0),
+    };
+    isolate.blobs.borrow_mut().remember(scope, &segment, buffer);
+    isolate.given.borrow_mut().push_back(segment);
 }
 
 /// The error that six arguments from `first` describe.
