@@ -61,3 +61,62 @@ const ikm = await subtle.importKey("raw", new Uint8Array(22).fill(0x0b), "HKDF",
 equal(hex(await subtle.deriveBits({ name: "HKDF", hash: "SHA-256", salt: from("000102030405060708090a0b0c"), info: from("f0f1f2f3f4f5f6f7f8f9") }, ikm, 336)), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
 const derived = await subtle.deriveKey({ name: "PBKDF2", hash: "SHA-256", salt: utf8("salt"), iterations: 10 }, password, { name: "AES-GCM", length: 256 }, false, ["encrypt"]);
 equal(derived.algorithm, { name: "AES-GCM", length: 256 });
+
+// Keys and signatures that OpenSSL made for this test.
+const der = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+const base64 = (buffer) => internals.base64(new Uint8Array(buffer));
+const rsaPrivate = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQCLl3pMXv0otiEpbjskUK0vku+8N20GCaLD94GJQ2vr" +
+  "qe43s87EMngUl6tbmjgnx9HICabWC07lhTJ8Dp/kpeN/OQBT3y92ZO2nIaZGmk1XSyLGKAi6Td3c1WYAtM4l1ml5rPwk" +
+  "f0UhPSDI4YuvQCCGrzSLo3g9VKIF2arMVmJu0nHrD/3ZHfNkQ4la/Mm66/Mu9eRWn+08apZhOr+6K/YDfSTR81dSh2Gh" +
+  "cvNgZZV/gikcTqXgdI9Aq7HxU5iLQJyH8vDcegWGWAReiRvV8czhCZDLqCJcNxBvp8xJ0/Lgs+wJOSJhgstFKd3qFeeL" +
+  "QoCPhYejAAP3WHb3lni2ck3HAgMBAAECggEAAic4I+xKNi08uwKrVOkXE69SrQYZ60mlGJe/t62q8tjSF4PB+615nhNn" +
+  "JCKQsEItTMs7PsjDKp9JmGJAZ1QuCb9KXHda6qQ3bbjdSN1UkENsfiv2GjT+WfGPLkpiy3CoTEHBmFz4pwf0X5meKJZ0" +
+  "Zm5DnW8hjBqQfQS5f+ZTXlWscWSXkGKwDUssqxnOcWinCvAJkNGkzUqQClVluJdRrAP9FiTozUxzxByQb4PZ3k7V+NTz" +
+  "x9qUPerMcydhPZxZ2dJSHjOcjASUfkVvfEMwipEJyu5E1VJH7P7fgSPvz6BUQ373govrvBaf3fqG8T3nMduTM94jXOqK" +
+  "AiqTVqqLjQKBgQC+3WilWpCjshLuqsK6gHryKloQZydfjWMp+dBXwM1JRPyh+uVQ91PfVtwvB3/yeSjT75dcWiAmTx5b" +
+  "t5AAInx9hmsakQWRoBhvu/czdNdY057cTLWID65qD1GekFdwacgQVAeL+z3jJ1f0hbOzzEn6yE64Qfk18tgrTFUjOxW5" +
+  "+wKBgQC7OqydFdSn43Um9/0UO93G91hTOBoQrPsqUQBJIQAyhhQSQZulM3CBDlB9rIAym5+Go+SWma+0waRyrhcZ+I3I" +
+  "fuHQE0uTh978ftpzn8JCT4sYHFHDPo2m7hQul+oW6V46SOnmo8DOBXJBXbyyygj/xKCiVzM0IjrVbg7pBCAdpQKBgBg0" +
+  "TcwCYytPLtVzdERgfLbvJgLEghq8/GFbW891FNOA2yTTg3c0Fj/RbRTNt60RLltKHADLMR6KlAf/jFRoCy+D91skHver" +
+  "vM2Woa+11oVeONwpIjBCBNVQYgJgvaX01Dk13ssirmN7Hs1Uk0hu1Mbn1gvJ2ge8Zyt+f6F7IbM3AoGAIVP2ehfyvNf+" +
+  "eKtYP4vQlKRe8qFf8mv4YbX9iQb41AWN+Rn4rNWVR0PXDCfywg91vC/cdvpwjoqRzWAz+ImII5KCe9mTcHWVOfkSxdZA" +
+  "bDFgnzAbVdgCux5SNWERaHauMU3dZRLtNT8+8WfQOTtBktXbikpfcP5O3sMyoEP9u4kCgYEAtTqSCWDREnWwHbtTKC5k" +
+  "2ywhB/15lmvvrn98cgKCqJJTcdcFcRi1iQNW94VSeKnrpabxKB4oYUTY2PEo2xrLBbBdcNHIlpVJlPLx8ZrlQFTXP8rI" +
+  "FdVR84zVsPvkq1ZfNctIoaW/gDDZv+pullm18WSlcv5kRE11Xlolc3Kkrbw=";
+const rsaPublic = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAi5d6TF79KLYhKW47JFCtL5LvvDdtBgmiw/eBiUNr66nuN7PO" +
+  "xDJ4FJerW5o4J8fRyAmm1gtO5YUyfA6f5KXjfzkAU98vdmTtpyGmRppNV0sixigIuk3d3NVmALTOJdZpeaz8JH9FIT0g" +
+  "yOGLr0Aghq80i6N4PVSiBdmqzFZibtJx6w/92R3zZEOJWvzJuuvzLvXkVp/tPGqWYTq/uiv2A30k0fNXUodhoXLzYGWV" +
+  "f4IpHE6l4HSPQKux8VOYi0Cch/Lw3HoFhlgEXokb1fHM4QmQy6giXDcQb6fMSdPy4LPsCTkiYYLLRSnd6hXni0KAj4WH" +
+  "owAD91h295Z4tnJNxwIDAQAB";
+const pkcs1 = "CpO8OUNpuCMZnZYRBVzi/yiSBe+UwSTkYEV9HkOaowmJIvwxEmAREMxSSNm3Pnf1apbE8Lm5HK5tzadryTUgif9K8MUP" +
+  "OeU0Lm9EduAIjW6MrvK9HJjI+GWYOZj/KBMxQdo8AJ6oDQW3hfX2/vv3OxzzzMKNQIMsx4Qyp2c8eYCa/WUZ677vIb8z" +
+  "TI+AW5P6URnut1eCN4+Jci98tWiJSf+4g0xk/zsiK0/vzh5t1ziAaqwikB3IiaUp+G6tVZgmPArmd/j6+BZ1Ob1wk1LD" +
+  "yYctqL5FKMXwguHS7myZsOGE+wOO2go1LsdBXzfJjuQ2j6f+h2wrkW1hYizwc5yCcQ==";
+const pss = "GPElOiFUrJLHVcE/vzzFT4vdH1WFeosoWpDxo4ptgwLscqaqZng1AMyWAh0R95RESntskITnh/WK16MIuM++A88sPoXg" +
+  "dzLDWCXT7jsBFY4GnMLPqxpXkb9Ks2lUkED2NcJ84QoorzbZKDSdkQYJ4ll9d2wtavIUXXM1ZYH/p3dfrsWIIlKBB5C8" +
+  "6MXsrx0WmazCM3cdHs3lwRW3pQqIt3IgQ/YRJ+SYPEKRik6vtGPraL0g/PyTBOBmvz3jnge0dZLDznF5vLtEVL4DqoE5" +
+  "rxQmkvbNf4D3dd99/ojDVU5WdcDDyer+oQP6uP4dthQUO6R32bmrXDmjDkOc7CcUaQ==";
+const rs256 = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+const rsa = await subtle.importKey("pkcs8", der(rsaPrivate), rs256, true, ["sign"]);
+equal(base64(await subtle.sign(rs256.name, rsa, utf8("message"))), pkcs1);
+equal(base64(await subtle.exportKey("pkcs8", rsa)), rsaPrivate);
+const again = await subtle.importKey("jwk", await subtle.exportKey("jwk", rsa), rs256, true, ["sign"]);
+equal(base64(await subtle.sign(rs256.name, again, utf8("message"))), pkcs1);
+const ps256 = { name: "RSA-PSS", hash: "SHA-256", saltLength: 32 };
+const checker = await subtle.importKey("spki", der(rsaPublic), ps256, true, ["verify"]);
+equal([await subtle.verify(ps256, checker, der(pss), utf8("message")), await subtle.verify(ps256, checker, der(pkcs1), utf8("message"))], [true, false]);
+equal(base64(await subtle.exportKey("spki", checker)), rsaPublic);
+equal([checker.algorithm.modulusLength, [...checker.algorithm.publicExponent]], [2048, [1, 0, 1]]);
+for (const [algorithm, text] of [[{ name: "ECDSA", namedCurve: "P-384" }, "MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDAdswczYX+GZ61F0nuNUzTIF9z5oYmlLgGx0ogjlxHa8ruT" +
+  "u6V018RawIdM1E2ZNW2hZANiAARTCrMZ6mhMUoYA7NpelvzBEgxhvHiqqyFLm9v8pGzYetA9xINrfB+6zubkJJmwyvon" +
+  "fj9oIky2t1lrYFmrft/FXHzR6VIkdkRfbOyhj3Kg9ugFvkfK9HOM4ie/Z4SDD6A="], ["Ed25519", "MC4CAQAwBQYDK2VwBCIEIIT/FYYtUPzbvUwMwa8HfB4dgwM9s6FjNzYJfjKAsSN7"]]) {
+  const key = await subtle.importKey("pkcs8", der(text), algorithm, true, ["sign"]);
+  equal(base64(await subtle.exportKey("pkcs8", key)), text);
+}
+// Cut short or changed in its lengths, a key is refused, never misread.
+for (let cut = 0; cut < 60; cut++) {
+  await rejects(subtle.importKey("pkcs8", der(rsaPrivate).subarray(0, cut * 20), rs256, true, ["sign"]), "DataError");
+  const bent = der(rsaPublic);
+  bent[cut % 40] ^= 0x81;
+  await subtle.importKey("spki", bent, ps256, true, ["verify"]).then(async (key) => subtle.verify(ps256, key, der(pss), utf8("message")), (e) => equal(e.name, "DataError"));
+}
