@@ -239,14 +239,14 @@ impl Deployment {
     }
 
     /// Makes everything ready that the plan's set needs: programs, isolates on every shard, the
-    /// compiled set, files on disk. Returns the set's programs.
+    /// compiled set, and last the bundles' files. Returns the set's programs.
     async fn prepare(
         &self,
         plan: &Plan,
         bundles: Vec<Bundle>,
         running: &BTreeMap<Digest, Arc<Program>>,
     ) -> Result<BTreeMap<Digest, Arc<Program>>, Refused> {
-        let programs = self.programs(plan, bundles, running).await?;
+        let programs = self.programs(plan, bundles.clone(), running).await?;
         let fresh: Vec<_> = programs
             .values()
             .filter(|program| !running.contains_key(&program.id().digest))
@@ -276,14 +276,20 @@ impl Deployment {
                 bound.as_secs()
             ))
         })?;
-        match report(failures.into_iter().flatten()) {
-            Some(reason) => Err(reason),
-            None => Ok(programs),
+        if let Some(reason) = report(failures.into_iter().flatten()) {
+            return Err(reason);
         }
+        let store = self.store.clone();
+        blocking(move || {
+            let stored = bundles.iter().try_for_each(|bundle| store.put(bundle));
+            stored.map_err(|error| Refused(error.to_string()))
+        })
+        .await?;
+        Ok(programs)
     }
 
     /// The programs of the plan's set: those that run, and new ones made from the given bundles
-    /// or, for what was deployed earlier, from the store. The given bundles are stored.
+    /// or, for what was deployed earlier, from the store.
     async fn programs(
         &self,
         plan: &Plan,
@@ -293,11 +299,6 @@ impl Deployment {
         let (store, vars, set) = (self.store.clone(), self.vars.clone(), Arc::clone(&plan.set));
         let running = running.clone();
         blocking(move || {
-            for bundle in &bundles {
-                store
-                    .put(bundle)
-                    .map_err(|error| Refused(error.to_string()))?;
-            }
             let none = BTreeMap::new();
             let mut programs = BTreeMap::new();
             let mut failures = Vec::new();

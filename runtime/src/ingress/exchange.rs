@@ -47,7 +47,10 @@ pub(super) async fn respond(
     let started = Instant::now();
     let deadline = started + settings.http.request_timeout;
     let (mut response, pin) = match admit(shard, settings, &request, deadline, id) {
-        Err(problem) => (refuse(&problem), None),
+        Err(problem) => {
+            request::discard(request);
+            (refuse(&problem), None)
+        }
         Ok((head, pin)) => {
             let fetched = fetch(
                 shard,
@@ -117,22 +120,28 @@ async fn fetch(
     };
     let answer = fetched.map_err(|error| failed(&error, settings, id))?;
     response::build(answer, method == Method::HEAD).map_err(|detail| {
-        tracing::error!(request = %id, "the service's response is invalid: {detail}");
+        tracing::error!("request {id}: the service's response is invalid: {detail}");
         Problem::bad_response(detail)
     })
 }
 
 /// Logs the error in full; the problem tells the client what it may know.
 fn failed(error: &CallError, settings: &Settings, id: RequestId) -> Problem {
-    let stack = if error.stack.is_empty() {
-        String::new()
-    } else {
-        format!("\n{}", error.stack)
-    };
     let problem = Problem::of_call(error, settings.http.debug_errors);
+    let (kind, stack) = (problem.kind, error.stack.trim_end());
+    // JavaScript's stacks mostly begin with the error's text.
+    let text = match stack.contains(&error.message) {
+        true => String::new(),
+        false => format!(" {error}"),
+    };
+    let origin = match &error.origin {
+        Some((service, version)) if text.is_empty() => format!(" {service}@{version}: "),
+        _ if stack.is_empty() => String::new(),
+        _ => "\n".to_owned(),
+    };
     match error.is_transient() {
-        true => tracing::warn!(request = %id, kind = problem.kind, "{error}{stack}"),
-        false => tracing::error!(request = %id, kind = problem.kind, "{error}{stack}"),
+        true => tracing::warn!("request {id} {kind}:{text}{origin}{stack}"),
+        false => tracing::error!("request {id} {kind}:{text}{origin}{stack}"),
     }
     problem
 }

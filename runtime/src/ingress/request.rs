@@ -6,10 +6,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, COOKIE, HOST, HeaderMap, HeaderName};
+use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderName};
 use http::uri::Authority;
 use http::{Method, Request, Version};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::http_error::Problem;
@@ -26,6 +26,11 @@ const HOP_BY_HOP: [&str; 8] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// What is read of a body that nobody wants, and how long that may take. A client that is still
+/// sending when the connection closes may lose the response.
+const DISCARD_BYTES: u64 = 1 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 /// A request body on its way to the service.
 pub(super) struct Upload {
@@ -67,6 +72,34 @@ pub(super) fn upload(body: Incoming, limit_bytes: u64, patience: Duration) -> Up
     }
 }
 
+/// Reads a little of the body of a request that was refused, in a task of its own, so that the
+/// client gets to read why.
+pub(super) fn discard(request: Request<Incoming>) {
+    // A client that asked first is not told to go on.
+    if !request.body().is_end_stream() && !request.headers().contains_key(EXPECT) {
+        tokio::task::spawn_local(drain(request.into_body()));
+    }
+}
+
+async fn drain(mut body: Incoming) {
+    let all = async {
+        let mut discarded_bytes = 0_u64;
+        while discarded_bytes < DISCARD_BYTES {
+            let Some(Ok(frame)) = next_frame(&mut body).await else {
+                break;
+            };
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            discarded_bytes = discarded_bytes.saturating_add(length as u64);
+        }
+    };
+    // Past its time the body is dropped, and with it the connection or the stream.
+    let _ = tokio::time::timeout(DISCARD_TIME, all).await;
+}
+
+async fn next_frame(body: &mut Incoming) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+    poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
+}
+
 async fn pump(
     mut body: Incoming,
     limit_bytes: u64,
@@ -76,10 +109,9 @@ async fn pump(
 ) {
     let mut received_bytes = 0_u64;
     let failure = loop {
-        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
         let frame = tokio::select! {
-            frame = tokio::time::timeout(patience, frame) => frame,
-            () = sender.closed() => return,
+            frame = tokio::time::timeout(patience, next_frame(&mut body)) => frame,
+            () = sender.closed() => return drain(body).await,
         };
         let data = match frame {
             Ok(None) => return,
@@ -96,10 +128,11 @@ async fn pump(
             break format!("the request body is larger than {limit_bytes} bytes");
         }
         if !data.is_empty() && sender.send(Ok(data)).await.is_err() {
-            return;
+            return drain(body).await;
         }
     };
     let _ = sender.send(Err(failure)).await;
+    drain(body).await;
 }
 
 /// The absolute URL that the client asked for.

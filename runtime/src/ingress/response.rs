@@ -97,7 +97,7 @@ impl Body for ResponseBody {
             Some(Ok(bytes)) => Some(Ok(Frame::data(bytes))),
             Some(Err(reason)) => {
                 if let Some(hold) = &self.hold {
-                    tracing::error!(request = %hold.request, "the response broke off: {reason}");
+                    tracing::error!("request {}: the response broke off: {reason}", hold.request);
                 }
                 *self = ResponseBody {
                     source: Source::Ended,
