@@ -14,6 +14,14 @@
 //! - **Buffers are allocated by JavaScript**, so that a refused allocation is a `RangeError` of
 //!   the service and not a fatal error of the process.
 
+//!
+//! Known gaps against the WinterTC minimum common API: CompressionStream, URLPattern, MessageChannel
+//! and `byobRequest` of byte streams are not there; `fetch` rejects (outbound requests are a
+//! binding); `crypto.subtle` has SHA-1/2, HMAC, AES-GCM (96-bit iv, 128-bit tag), ECDSA P-256 with
+//! SHA-256 and P-384 with SHA-384, Ed25519, RSA signatures without key generation, PBKDF2 and
+//! HKDF; legacy multi-byte encodings decode whole texts only; `structuredClone` refuses these
+//! classes at the top and sees plain objects in them deeper down.
+
 mod clone;
 mod console;
 mod convert;
@@ -164,7 +172,9 @@ pub(crate) fn external_references() -> Vec<v8::ExternalReference> {
 /// Defines the globals in `context`, which must be the current one, and leaves the internals
 /// object at `globalThis.__isolith_internals` for the runtime to take and delete.
 ///
-/// Costs a few milliseconds; meant for the snapshot creator.
+/// Costs a few milliseconds; meant for the snapshot creator. V8 shares its read-only heap among
+/// the isolates of a process, so a process has one snapshot, made before its first isolate: a
+/// second one, or an isolate without it that came first, ends the process.
 ///
 /// # Errors
 /// [`InstallError`] when one of the embedded files does not compile or throws.

@@ -7,10 +7,10 @@ use v8::MapFnTo;
 use super::HostState;
 use super::convert::{Args, Op, Ret, throw_type};
 
-/// What services see of the clock is rounded down to this. Finer clocks let code tell cache hits
+/// What services see of the clock is rounded down to these steps. Finer clocks let code tell cache hits
 /// from misses, and so read memory of its neighbours in the process; 100 us is what browsers
 /// give pages that are not isolated from others.
-const VISIBLE_STEP_MS: f64 = 0.1;
+const VISIBLE_STEPS_PER_MS: f64 = 10.0;
 
 pub(super) fn ops() -> Vec<Op> {
     vec![
@@ -24,7 +24,7 @@ pub(super) fn ops() -> Vec<Op> {
 }
 
 fn coarsen(ms: f64) -> f64 {
-    (ms / VISIBLE_STEP_MS).floor() * VISIBLE_STEP_MS
+    (ms * VISIBLE_STEPS_PER_MS).floor() / VISIBLE_STEPS_PER_MS
 }
 
 fn with_state(
