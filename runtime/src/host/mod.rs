@@ -13,7 +13,6 @@
 //!   JavaScript holds numbers, strings and buffers only. That is what makes the snapshot possible.
 //! - **Buffers are allocated by JavaScript**, so that a refused allocation is a `RangeError` of
 //!   the service and not a fatal error of the process.
-
 //!
 //! Known gaps against the WinterTC minimum common API: CompressionStream, URLPattern, MessageChannel
 //! and `byobRequest` of byte streams are not there; `fetch` rejects (outbound requests are a

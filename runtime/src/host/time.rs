@@ -7,8 +7,8 @@ use v8::MapFnTo;
 use super::HostState;
 use super::convert::{Args, Op, Ret, throw_type};
 
-/// What services see of the clock is rounded down to these steps. Finer clocks let code tell cache hits
-/// from misses, and so read memory of its neighbours in the process; 100 us is what browsers
+/// What services see of the clock is rounded down to these steps. Finer clocks tell cache hits
+/// from misses, and so let code read memory of its neighbours; 100 us is what browsers
 /// give pages that are not isolated from others.
 const VISIBLE_STEPS_PER_MS: f64 = 10.0;
 
