@@ -415,6 +415,30 @@ impl Engine {
     ) -> Option<R> {
         self.with(|scope, _| f(scope)).ok()
     }
+
+    /// Evaluates the message support, generated code and their test, and calls the test.
+    #[cfg(test)]
+    pub(super) fn try_messages(&mut self, generated: &str, test: &str) -> Result<String, String> {
+        self.with(|scope, _| {
+            let source = format!(
+                "(({{ utf8Decode, utf8Encode }}) => {{
+                  const isImmutable = (buffer) => buffer.immutable;
+                  const seal = (buffer) => (buffer.immutable ? buffer : buffer.transferToImmutable());
+                  const host = {{ utf8Decode, utf8Encode, isImmutable, seal }};
+                  const rt = ({})(host);
+                  return ({test})(rt, ({generated})(rt), host);
+                }})",
+                isolith_capnp::MESSAGE_JS
+            );
+            let run: v8::Local<v8::Function> =
+                run_script(scope, "isolith:test", &source)?.try_into().ok()?;
+            let natives = super::native::object(scope)?;
+            let undefined = v8::undefined(scope).into();
+            let result = run.call(scope, undefined, &[natives.into()])?;
+            Some(result.to_rust_string_lossy(scope))
+        })
+        .map_err(|error| error.stack_or_message())
+    }
 }
 
 impl Drop for Engine {

@@ -393,6 +393,26 @@ impl Isolate {
     }
 }
 
+/// For tests that look inside.
+#[cfg(test)]
+impl Isolate {
+    /// Where the bytes of the Uint8Array in this global variable lie.
+    pub(crate) fn address_of_global(&self, name: &str) -> Option<usize> {
+        self.engine.borrow_mut().inspect(|scope| {
+            let global = scope.get_current_context().global(scope);
+            let key = v8::String::new(scope, name)?;
+            let view: v8::Local<v8::Uint8Array> = global.get(scope, key.into())?.try_into().ok()?;
+            let store = view.get_backing_store()?;
+            Some(blobs::address(&store))
+        })
+    }
+
+    /// Runs the messages' own test on what was generated for it.
+    pub(crate) fn try_messages(&self, generated: &str, test: &str) -> Result<String, String> {
+        self.engine.borrow_mut().try_messages(generated, test)
+    }
+}
+
 impl Inbox {
     /// Copies `bytes` into the receive chunk, taking a new chunk if they do not fit.
     fn copy_in(&mut self, bytes: &[u8]) -> usize {

@@ -521,6 +521,7 @@
 
   // Once, before any of the bundle's code: `generated` is what the schema's code was made into.
   function attach(facts, ringBuffer, outboxBuffer, generated) {
+    internals.begin();
     isImmutable = bufferGetter('immutable');
     transferToImmutable = uncurry(ArrayBuffer.prototype.transferToImmutable);
     config = facts.config;
@@ -572,6 +573,12 @@
     }
   }
 
+  // Runs the timers that are due and has the host wake this isolate for the next one.
+  function fireTimers(nowMs) {
+    const dueMs = internals.fireTimers(nowMs);
+    if (dueMs >= 0) host.schedule(dueMs);
+  }
+
   // The text of `error.stack`, with positions mapped to the bundle's sources.
   function formatStack(error, sites) {
     let text;
@@ -595,6 +602,6 @@
 
   return {
     attach, start, turn, settleError, fetch, bodyChunk, writable, abort, callJson, formatStack,
-    fireTimers: internals.fireTimers,
+    fireTimers,
   };
 })

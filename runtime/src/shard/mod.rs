@@ -14,6 +14,8 @@ pub(crate) mod http;
 mod load;
 mod pump;
 mod requests;
+#[cfg(test)]
+mod tests;
 pub(crate) mod roots;
 mod watchdog;
 pub(crate) mod wiring;

@@ -54,6 +54,27 @@
     for (const key of getters.split(" ").filter(Boolean)) getter(name, original.prototype, key);
   }
   const TypedArray = Object.getPrototypeOf(Uint8Array);
+  // V8 15.0 refuses an immutable source, which the proposal allows; `all.set(received, at)` is how
+  // most libraries join bytes. So a refused source is tried once more as a copy.
+  const nativeSet = uncurryThis(TypedArray.prototype.set);
+  const copyOf = {};
+  for (const name of Object.getOwnPropertyNames(globalThis)) {
+    const type = globalThis[name];
+    if (Object.getPrototypeOf(Object(type)) === TypedArray) copyOf[name] = (x) => new type(x);
+  }
+  const tag = uncurryThis(Object.getOwnPropertyDescriptor(TypedArray.prototype, Symbol.toStringTag).get);
+  const { set } = {
+    set(source, offset = 0) {
+      try {
+        nativeSet(this, source, offset);
+      } catch (error) {
+        const name = tag(source);
+        if (name === undefined) throw error;
+        nativeSet(this, copyOf[name](source), offset);
+      }
+    },
+  };
+  Object.defineProperty(TypedArray.prototype, "set", { __proto__: null, value: set });
   method("TypedArray", TypedArray.prototype, "set");
   for (const key of ["buffer", "byteLength", "byteOffset", "length", Symbol.toStringTag]) {
     getter("TypedArray", TypedArray.prototype, key);

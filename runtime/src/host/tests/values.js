@@ -40,3 +40,13 @@ throws(() => structuredClone(sealed, { transfer: [sealed] }), "DataCloneError");
 equal([...frozen], [1, 2, 3, 4]);
 equal(await new Response(frozen).bytes(), new Uint8Array([1, 2, 3, 4]));
 throws(() => structuredClone(1, { transfer: [new WebAssembly.Memory({ initial: 1 }).buffer] }), "DataCloneError", "cannot be transferred");
+
+// TypedArray.prototype.set takes an immutable source, and says what it says of a bad one.
+const fixed = new Uint8Array(new Uint8Array([1, 2, 3]).buffer.transferToImmutable());
+const whole = new Uint8Array(4);
+whole.set(fixed, 1);
+equal(whole, new Uint8Array([0, 1, 2, 3]));
+throws(() => whole.set(fixed, 2), "RangeError");
+throws(() => fixed.set([1]), "TypeError", "immutable");
+throws(() => whole.set(new BigInt64Array(1)), "TypeError");
+equal([Uint8Array.prototype.set.length, Uint8Array.prototype.set.name], [1, "set"]);
