@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use isolith_services::bundle::Bundle;
+use isolith_versions::ServiceName;
+
 use super::{files, print};
 use crate::app::Failure;
 use crate::config::AppConfig;
 use crate::deployment::Catalog;
 use crate::program::Program;
 
-/// Wires the bundles of an application file, or the given bundle files with each service among
-/// them as an entry, and prints the wiring.
+/// Wires the bundles of an application file, or the given bundle files, and prints the wiring.
+/// Files have no entry, so every service that no other one among them asks for is one.
 pub(super) fn check(paths: &[PathBuf]) -> Result<(), Failure> {
     let app = match paths {
         [path]
@@ -32,10 +35,7 @@ pub(super) fn check(paths: &[PathBuf]) -> Result<(), Failure> {
         .collect::<Result<Vec<_>, _>>()?;
     let entries = match &app {
         Some(app) => BTreeSet::from([app.app.entry.clone()]),
-        None => bundles
-            .iter()
-            .map(|bundle| bundle.id().service.clone())
-            .collect(),
+        None => roots(&bundles),
     };
     let plan = Catalog::new(entries)?.plan(&bundles)?;
     if let Some(app) = &app {
@@ -51,4 +51,19 @@ pub(super) fn check(paths: &[PathBuf]) -> Result<(), Failure> {
     }
     print(format_args!("set {}", plan.set.digest()))?;
     print(plan.wiring().join("\n"))
+}
+
+/// The services that no other one asks for; all of them if they ask for each other in a circle.
+fn roots(bundles: &[Bundle]) -> BTreeSet<ServiceName> {
+    let services: BTreeSet<_> = bundles.iter().map(|bundle| &bundle.id().service).collect();
+    let imported: BTreeSet<_> = bundles
+        .iter()
+        .flat_map(|bundle| bundle.imports())
+        .map(|import| &import.service)
+        .collect();
+    let roots: BTreeSet<_> = services.difference(&imported).copied().cloned().collect();
+    match roots.is_empty() {
+        true => services.into_iter().cloned().collect(),
+        false => roots,
+    }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use isolith_capnp::compat::{self, Incompatibility};
 use isolith_capnp::model::Schema;
 use isolith_services::bundle::Bundle;
-use isolith_versions::{Candidate, Digest, Entry, Range, ServiceName, VersionSet, World, solve};
+use isolith_versions::{
+    BundleFacts, Candidate, Digest, Entry, ExportFact, Range, ServiceName, VersionSet, World, solve,
+};
 
 use super::Refused;
 
@@ -86,17 +88,93 @@ impl Catalog {
             world,
             schemas,
         };
-        let set =
-            solve(&catalog.world, &catalog.entries, &|edge| catalog.fits(edge)).map_err(refused)?;
+        let set = catalog.solve(&catalog.entries)?;
+        for bundle in bundles {
+            catalog.require_usable(bundle.facts(), &set)?;
+        }
         Ok(Plan {
             catalog,
             set: Arc::new(set),
         })
     }
 
+    fn solve(&self, entries: &[Entry]) -> Result<VersionSet, Refused> {
+        solve(&self.world, entries, &|edge| self.fits(edge)).map_err(refused)
+    }
+
+    /// The solver passes over a version that cannot be wired and takes an older one. Whoever
+    /// deploys that version wants to know why, so it is a refusal; that it is too old, or that
+    /// nobody asks for it, is none.
+    fn require_usable(&self, bundle: &BundleFacts, set: &VersionSet) -> Result<(), Refused> {
+        let id = &bundle.id;
+        let compatible = Range::new(&format!("^{}", id.version)).map_err(refused)?;
+        let used_or_outdated = set.bundles().iter().any(|chosen| {
+            let (service, version) = (&chosen.id.service, &chosen.id.version);
+            *service == id.service && (*version == id.version || compatible.contains(version))
+        });
+        if used_or_outdated {
+            return Ok(());
+        }
+        // Could it be wired, beside whatever else is wanted?
+        let exactly = Range::new(&format!("={}", id.version)).map_err(refused)?;
+        let mut entries = self.entries.clone();
+        entries.retain(|entry| entry.service != id.service);
+        entries.push(Entry {
+            service: id.service.clone(),
+            range: exactly,
+        });
+        let unusable = |reason: String| Refused(format!("{id} cannot be used:\n{reason}"));
+        self.solve(&entries)
+            .map_err(|Refused(reason)| unusable(reason))?;
+        // Would those who ask for it understand it?
+        let misfits: Vec<_> = set
+            .bundles()
+            .iter()
+            .flat_map(|caller| self.misfits(caller, bundle))
+            .collect();
+        match misfits.is_empty() {
+            true => Ok(()),
+            false => Err(unusable(misfits.join("\n"))),
+        }
+    }
+
+    /// Why `caller`, whose ranges admit `callee`, cannot call it; a line for each such import.
+    fn misfits(&self, caller: &BundleFacts, callee: &BundleFacts) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (place, import) in caller.imports.iter().enumerate() {
+            if import.service != callee.id.service || !import.range.contains(&callee.id.version) {
+                continue;
+            }
+            let serves = |export: &ExportFact| {
+                let named = import
+                    .export
+                    .as_ref()
+                    .is_none_or(|name| *name == export.name);
+                named && export.interface == import.interface
+            };
+            let reason = match callee.exports.iter().position(serves) {
+                None => Err("does not export that interface".to_owned()),
+                Some(export) => self.fits(Candidate {
+                    caller,
+                    import: place,
+                    callee,
+                    export,
+                }),
+            };
+            if let Err(reason) = reason {
+                lines.push(format!(
+                    "- {} asks for {} {} (import {}), but {} {reason}\n    hint: keep the \
+                     interface compatible, or give the bundle a version outside of that range",
+                    caller.id, import.service, import.range, import.name, callee.id
+                ));
+            }
+        }
+        lines
+    }
+
     /// Whether the callee still understands what the caller was built against.
     fn fits(&self, edge: Candidate<'_>) -> Result<(), String> {
-        let schema = |bundle: &isolith_versions::BundleFacts| {
+        let schema = |bundle: &BundleFacts| {
             let schema = self.schemas.get(&bundle.id.digest);
             schema.ok_or_else(|| format!("cannot be checked: {} carries no schema", bundle.id))
         };
@@ -192,9 +270,28 @@ fn refused(error: impl std::fmt::Display) -> Refused {
 mod tests {
     use super::*;
 
-    use isolith_services::bundle::{Content, ModuleContent};
+    use isolith_services::bundle::{Content, ImportContent, ModuleContent};
 
     fn bundle(service: &str, version: &str, http: bool, source: &str) -> Bundle {
+        asking(service, version, http, source, &[])
+    }
+
+    /// Asks for each of `imports`: a service and a range.
+    fn asking(
+        service: &str,
+        version: &str,
+        http: bool,
+        source: &str,
+        imports: &[(&str, &str)],
+    ) -> Bundle {
+        let import = |(service, range): &(&str, &str)| ImportContent {
+            name: service.to_uppercase(),
+            service: service.parse().unwrap(),
+            range: Range::new(range).unwrap(),
+            export: None,
+            interface: 1,
+            interface_name: "a.capnp:A".into(),
+        };
         let module = ModuleContent {
             specifier: "main.js".into(),
             source: source.into(),
@@ -206,7 +303,7 @@ mod tests {
             http,
             modules: vec![module],
             exports: vec![],
-            imports: vec![],
+            imports: imports.iter().map(import).collect(),
             vars: BTreeMap::new(),
             limits: Default::default(),
             schema: vec![],
@@ -261,6 +358,28 @@ mod tests {
             other.contains("shop@1.0.0 exists as two different bundles"),
             "{other}"
         );
+    }
+
+    #[test]
+    fn a_version_that_cannot_be_wired_is_refused_and_not_passed_over() {
+        let first = shop().plan(&[bundle("shop", "1.0.0", true, "1")]).unwrap();
+        let needy = asking("shop", "1.1.0", true, "2", &[("auth", "^9")]);
+        let refusal = reason(first.catalog.plan(&[needy]));
+        assert!(
+            refusal.starts_with("shop@1.1.0 cannot be used:"),
+            "{refusal}"
+        );
+        assert!(refusal.contains("auth"), "{refusal}");
+        // A service that nobody asks for yet must be whole in itself.
+        let alone = asking("cart", "1.0.0", false, "3", &[("auth", "^9")]);
+        let refusal = reason(first.catalog.plan(&[alone]));
+        assert!(
+            refusal.starts_with("cart@1.0.0 cannot be used:"),
+            "{refusal}"
+        );
+        let whole = bundle("cart", "1.0.0", false, "4");
+        let plan = first.catalog.plan(&[whole]).unwrap();
+        assert_eq!(plan.set.digest(), first.set.digest());
     }
 
     #[test]
