@@ -1,20 +1,127 @@
 //! V8's process-wide state: flags and platform, set up once.
+//!
+//! V8 posts *foreground tasks*, which must run on an isolate's own thread: finishing an
+//! asynchronous compilation of Wasm, calling the callbacks of a `FinalizationRegistry`, a step of a
+//! collection. The platform here hands each one to the shard that has adopted the isolate, which
+//! runs it as part of a turn. A task for an isolate that nobody has adopted is dropped.
 
-use std::sync::Once;
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
 
 static INIT: Once = Once::new();
+
+/// Worker threads of V8, for the whole process: concurrent compilation and collection.
+const V8_WORKER_THREADS: u32 = 1;
 
 /// Sets V8's flags and starts its platform, the first time it is called in a process.
 ///
 /// Cheap afterwards. Must run before the first isolate is made; every function here that makes
 /// one calls it.
-pub fn init_once() {
+pub(crate) fn init_once() {
     INIT.call_once(|| {
         // Immutable ArrayBuffers let one backing store be read by two isolates and written by none.
         v8::V8::set_flags_from_string("--js-immutable-arraybuffer");
-        // No worker threads beyond the one that V8 uses for concurrent compilation and collection.
-        let platform = v8::new_default_platform(1, false).make_shared();
-        v8::V8::initialize_platform(platform);
+        let platform = v8::new_custom_platform(V8_WORKER_THREADS, false, false, Foreground);
+        v8::V8::initialize_platform(platform.make_shared());
         v8::V8::initialize();
     });
+}
+
+/// A task that V8 wants run on the thread of the isolate that this serial number names.
+pub(crate) struct ForegroundTask {
+    pub(crate) isolate: u64,
+    pub(crate) task: v8::Task,
+    /// How long to wait first.
+    pub(crate) delay: Duration,
+}
+
+/// Who runs an isolate's tasks. V8 posts a bounded number: it asks for each kind of work once.
+struct Owner {
+    serial: u64,
+    tasks: UnboundedSender<ForegroundTask>,
+}
+
+/// Keeps an isolate's tasks coming until it is dropped.
+pub(crate) struct Adopted {
+    address: usize,
+    serial: u64,
+}
+
+/// Has the tasks of `isolate` sent to `tasks` from now on.
+pub(crate) fn adopt(isolate: &v8::Isolate, tasks: UnboundedSender<ForegroundTask>) -> Adopted {
+    static SERIAL: AtomicU64 = AtomicU64::new(1);
+    // SAFETY: the type wraps the pointer that V8 names the isolate by; it is only compared.
+    let address = unsafe {
+        std::mem::transmute::<v8::UnsafeRawIsolatePtr, usize>(isolate.as_raw_isolate_ptr())
+    };
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    owners().insert(address, Owner { serial, tasks });
+    Adopted { address, serial }
+}
+
+impl Adopted {
+    /// The number that the isolate's tasks carry. No other isolate of the process ever has it.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
+    }
+}
+
+impl Drop for Adopted {
+    fn drop(&mut self) {
+        owners().remove(&self.address);
+    }
+}
+
+fn owners() -> MutexGuard<'static, HashMap<usize, Owner>> {
+    static OWNERS: LazyLock<Mutex<HashMap<usize, Owner>>> = LazyLock::new(Mutex::default);
+    // The map is whole whenever the lock is free.
+    OWNERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Foreground;
+
+impl Foreground {
+    fn post(&self, isolate: *mut c_void, task: v8::Task, delay_in_seconds: f64) {
+        if let Some(owner) = owners().get(&(isolate as usize)) {
+            let task = ForegroundTask {
+                isolate: owner.serial,
+                task,
+                delay: Duration::try_from_secs_f64(delay_in_seconds).unwrap_or_default(),
+            };
+            // A shard that has ended runs no more tasks.
+            let _ = owner.tasks.send(task);
+        }
+    }
+}
+
+impl v8::PlatformImpl for Foreground {
+    fn post_task(&self, isolate: *mut c_void, task: v8::Task) {
+        self.post(isolate, task, 0.0);
+    }
+
+    fn post_non_nestable_task(&self, isolate: *mut c_void, task: v8::Task) {
+        self.post(isolate, task, 0.0);
+    }
+
+    fn post_delayed_task(&self, isolate: *mut c_void, task: v8::Task, delay_in_seconds: f64) {
+        self.post(isolate, task, delay_in_seconds);
+    }
+
+    fn post_non_nestable_delayed_task(
+        &self,
+        isolate: *mut c_void,
+        task: v8::Task,
+        delay_in_seconds: f64,
+    ) {
+        self.post(isolate, task, delay_in_seconds);
+    }
+
+    fn post_idle_task(&self, _: *mut c_void, _: v8::IdleTask) {
+        // Idle tasks are not enabled above.
+    }
 }

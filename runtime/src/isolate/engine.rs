@@ -7,6 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use isolith_capnp::error_capnp::call_error::Kind;
 use serde::Serialize;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::blobs::Blobs;
 use super::native::{Owner, kind_name};
@@ -14,6 +15,7 @@ use super::wire::{IN_RING, OUT_RING, RECORD_WORDS, RING_RECORDS, Wire};
 use super::{Event, IsolateLimits, Segment, snapshot};
 use crate::error::{CallError, LoadError};
 use crate::host::HostState;
+use crate::platform::{self, Adopted, ForegroundTask};
 use crate::program::Program;
 use crate::shard::calls::to_words;
 
@@ -46,6 +48,7 @@ struct Live {
     context: v8::Global<v8::Context>,
     module: Option<v8::Global<v8::Module>>,
     evaluation: Option<v8::Global<v8::Promise>>,
+    adopted: Adopted,
     isolate: v8::OwnedIsolate,
 }
 
@@ -123,6 +126,7 @@ impl Engine {
         host: &Rc<HostState>,
         owner: Owner,
         wire: &Wire,
+        tasks: UnboundedSender<ForegroundTask>,
     ) -> Result<Self, LoadError> {
         let bundle = program.id().clone();
         let defect = |reason: String| LoadError::Compile {
@@ -135,6 +139,7 @@ impl Engine {
             .external_references(snapshot::external_references())
             .heap_limits(0, (limits.heap_mib as usize) << 20);
         let mut isolate = v8::Isolate::new(params);
+        let adopted = platform::adopt(&isolate, tasks);
         isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
         isolate.set_prepare_stack_trace_callback(prepare_stack_trace);
         isolate.set_promise_reject_callback(on_promise_reject);
@@ -168,6 +173,7 @@ impl Engine {
                 context,
                 module: None,
                 evaluation: None,
+                adopted,
                 isolate,
             }),
             host: Rc::clone(host),
@@ -200,6 +206,7 @@ impl Engine {
             module,
             evaluation,
             isolate,
+            ..
         } = live;
         let mut handles = Handles {
             glue,
@@ -390,6 +397,11 @@ impl Engine {
         })
     }
 
+    /// The number that V8's tasks for this isolate carry.
+    pub(super) fn serial(&self) -> Option<u64> {
+        self.live.as_ref().map(|live| live.adopted.serial())
+    }
+
     pub(super) fn heap_use(&mut self) -> HeapUse {
         self.with(|scope, _| {
             let statistics = scope.get_heap_statistics();
@@ -449,9 +461,10 @@ impl Drop for Engine {
                 context,
                 module,
                 evaluation,
+                adopted,
                 mut isolate,
             } = live;
-            drop((glue, context, module, evaluation));
+            drop((glue, context, module, evaluation, adopted));
             isolate.remove_slot::<FormatStack>();
             isolate.remove_slot::<Rejections>();
             // SAFETY: an isolate must be the entered one when it is dropped; dropping exits it.
@@ -525,6 +538,10 @@ fn run_event(
 ) -> Option<()> {
     let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
     let (function, arguments): (_, Vec<v8::Local<v8::Value>>) = match event {
+        Event::Task(task) => {
+            task.run();
+            return Some(());
+        }
         Event::CallFailed { pending, error } => {
             let (service, version) = error.origin.clone().unwrap_or_default();
             let arguments = vec![

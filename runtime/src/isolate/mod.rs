@@ -91,6 +91,8 @@ pub(crate) enum Event {
     Abort { exchange: i32, reason: String },
     /// The earliest timer is due.
     Timers,
+    /// V8 has work for this isolate's thread.
+    Task(v8::Task),
     /// A call in JSON, from the command line.
     CallJson {
         id: i32,
@@ -166,7 +168,14 @@ impl Isolate {
         }));
         let mut failure = None;
         let isolate = Rc::new_cyclic(|weak: &Weak<Isolate>| {
-            let engine = Engine::new(&program, &limits, &host, Owner(weak.clone()), &wire);
+            let engine = Engine::new(
+                &program,
+                &limits,
+                &host,
+                Owner(weak.clone()),
+                &wire,
+                shard.foreground_tasks(),
+            );
             let engine = engine.unwrap_or_else(|error| {
                 failure = Some(error);
                 Engine::none(&program, &host)
@@ -219,6 +228,11 @@ impl Isolate {
         }
         let _watched = shard.watch(self.slot);
         self.engine.borrow_mut().start()
+    }
+
+    /// True if this is the isolate that V8's tasks with this number are for.
+    pub(crate) fn has_serial(&self, serial: u64) -> bool {
+        self.engine.borrow().serial() == Some(serial)
     }
 
     pub(crate) fn thread_safe_handle(&self) -> Option<v8::IsolateHandle> {

@@ -29,11 +29,13 @@ use arc_swap::ArcSwap;
 use isolith_capnp::error_capnp::call_error::Kind;
 use isolith_versions::{Digest, RoutingTable, ServiceName};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::error::CallError;
 use crate::isolate::wire::{MOVED, Record, RecordKind};
 use crate::isolate::{Event, Isolate, Segment, Segment0};
 use crate::limits::Limits;
+use crate::platform::ForegroundTask;
 use calls::{Call, CallKey, CallTable, from_words, to_words};
 pub(crate) use handle::{IsolateStats, JsonCall, JsonReply, ShardHandle, ShardStats, spawn};
 pub(crate) use requests::Pin;
@@ -62,6 +64,9 @@ pub(crate) struct Shard {
     /// True if a pin has ended and something may be unloaded.
     sweep_due: Cell<bool>,
     watch: Arc<Watch>,
+    tasks: UnboundedSender<ForegroundTask>,
+    /// The other end of `tasks`, until the pump takes it.
+    posted_tasks: RefCell<Option<UnboundedReceiver<ForegroundTask>>>,
     admitted: Cell<u64>,
 }
 
@@ -74,6 +79,7 @@ impl Shard {
         routing: Arc<ArcSwap<RoutingTable>>,
     ) -> Rc<Self> {
         crate::platform::init_once();
+        let (tasks, posted_tasks) = mpsc::unbounded_channel();
         Rc::new(Shard {
             index,
             entry,
@@ -86,9 +92,16 @@ impl Shard {
             wake: Notify::new(),
             sweep_due: Cell::new(false),
             watch: Watch::new(limits.turn),
+            tasks,
+            posted_tasks: RefCell::new(Some(posted_tasks)),
             admitted: Cell::new(0),
             limits,
         })
+    }
+
+    /// Where V8's tasks for this shard's isolates go.
+    pub(crate) fn foreground_tasks(&self) -> UnboundedSender<ForegroundTask> {
+        self.tasks.clone()
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -2,7 +2,11 @@
 
 use std::rc::Rc;
 
+use tokio::sync::mpsc;
+
 use super::Shard;
+use crate::isolate::Event;
+use crate::platform::ForegroundTask;
 
 /// Turns after which the loop lets the shard's other tasks (sockets, timers) run.
 const TURNS_PER_YIELD: usize = 64;
@@ -13,8 +17,14 @@ impl Shard {
     /// # Cancel safety
     /// It may be dropped at any await: what waits in the mailboxes stays there.
     pub(super) async fn pump(self: Rc<Self>) {
+        let posted = self.posted_tasks.take();
+        let (_idle, none) = mpsc::unbounded_channel();
+        let mut posted = posted.unwrap_or(none);
         loop {
-            self.wake.notified().await;
+            tokio::select! {
+                () = self.wake.notified() => {}
+                Some(task) = posted.recv() => self.take_task(task),
+            }
             let mut turns = 0;
             while let Some(slot) = self.next_ready() {
                 if let Some(isolate) = self.isolate(slot) {
@@ -29,6 +39,31 @@ impl Shard {
                 self.sweep();
             }
         }
+    }
+
+    /// Gives a task of V8's to its isolate, if that still lives here.
+    fn take_task(&self, posted: ForegroundTask) {
+        let ForegroundTask {
+            isolate,
+            task,
+            delay,
+        } = posted;
+        let isolate = {
+            let isolates = self.isolates.borrow();
+            let known = isolates.iter().flatten().find(|known| known.has_serial(isolate));
+            known.map(Rc::clone)
+        };
+        let Some(isolate) = isolate else { return };
+        if delay.is_zero() {
+            return isolate.push(Event::Task(task));
+        }
+        let isolate = Rc::downgrade(&isolate);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(delay).await;
+            if let Some(isolate) = isolate.upgrade() {
+                isolate.push(Event::Task(task));
+            }
+        });
     }
 
     /// Gives turns until nothing is ready, on the caller's stack; for benchmarks without a loop.

@@ -584,6 +584,26 @@ export class SenderService {
     });
 }
 
+/// V8 finishes an asynchronous compilation on the isolate's own thread.
+#[test]
+fn wasm_compiles_asynchronously() {
+    on_shard(|| async {
+        let source = "
+// (module (func (export \"add\") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))
+const bytes = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 7, 1, 96, 2, 127, 127, 1, 127, 3, 2, 1,
+  0, 7, 7, 1, 3, 97, 100, 100, 0, 0, 10, 9, 1, 7, 0, 32, 0, 32, 1, 106, 11]);
+export class BlobService {
+  keep({ blob }) { return { blob }; }
+  async size({ blob, name }) {
+    const { instance } = await WebAssembly.instantiate(bytes);
+    return { size: instance.exports.add(40, 2), name };
+  }
+}";
+        let world = serve(&[Sample { source, ..BLOBS }], "blobs", Limits::default()).await;
+        assert_eq!(world.call("blobs", "size", "{}").await["size"], 42);
+    });
+}
+
 /// The generated readers and encoders, in an isolate, against the test that comes with them.
 #[test]
 fn messages_pass_their_own_test_in_an_isolate() {
