@@ -19,7 +19,7 @@ use crate::config::AppConfig;
 use crate::control::{ControlServer, Service};
 use crate::data_dir::DataDir;
 use crate::deployment::Deployment;
-use crate::ingress::{self, Ingress};
+use crate::ingress::Ingress;
 use crate::limits::Limits;
 use crate::shard;
 
@@ -77,7 +77,7 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
     let deployment = Deployment::start(&config, limits, data_dir.store()?, bundles, |routing| {
         let spawn = |index| {
             let (limits, entry) = (shard_limits.clone(), entry.clone());
-            shard::spawn(index, limits, routing.clone(), entry, ingress::serve)
+            shard::spawn(index, limits, routing.clone(), entry, ingress.server())
         };
         (0..shards).map(spawn).collect()
     });

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use isolith_capnp::error_capnp::call_error;
-pub use isolith_capnp::error_capnp::call_error::Kind as ErrorKind;
+pub(crate) use isolith_capnp::error_capnp::call_error::Kind as ErrorKind;
 use isolith_versions::BundleId;
 
 /// A call that did not return: whose fault it is, where it arose, and what to do.
@@ -11,22 +11,22 @@ use isolith_versions::BundleId;
 /// The same value crosses between isolates (as the `CallError` message of `error.capnp`), to
 /// HTTP clients (as a status) and to the command line.
 #[derive(Clone, Debug)]
-pub struct CallError {
+pub(crate) struct CallError {
     /// Whose fault it is.
-    pub kind: ErrorKind,
+    pub(crate) kind: ErrorKind,
     /// The JavaScript error's name, empty if the host made the error.
-    pub name: String,
+    pub(crate) name: String,
     /// What went wrong, where, and what to do.
-    pub message: String,
+    pub(crate) message: String,
     /// The bundle in which it arose, if one was reached: service and version.
-    pub origin: Option<(String, String)>,
+    pub(crate) origin: Option<(String, String)>,
     /// The callee's stack, mapped to its sources; may be empty.
-    pub stack: String,
+    pub(crate) stack: String,
 }
 
 impl CallError {
     /// An error that the host itself raises.
-    pub fn host(kind: ErrorKind, message: impl Into<String>) -> Self {
+    pub(crate) fn host(kind: ErrorKind, message: impl Into<String>) -> Self {
         CallError {
             kind,
             name: String::new(),
@@ -38,13 +38,13 @@ impl CallError {
 
     /// The same error, arisen in `bundle`.
     #[must_use]
-    pub fn in_bundle(mut self, bundle: &BundleId) -> Self {
+    pub(crate) fn in_bundle(mut self, bundle: &BundleId) -> Self {
         self.origin = Some((bundle.service.to_string(), bundle.version.to_string()));
         self
     }
 
     /// True if the same request may succeed a moment later without any change.
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self.kind, ErrorKind::Overloaded | ErrorKind::Disconnected)
     }
 
@@ -52,7 +52,7 @@ impl CallError {
     ///
     /// # Errors
     /// If the message is malformed.
-    pub fn from_message(error: call_error::Reader<'_>) -> Result<Self, capnp::Error> {
+    pub(crate) fn from_message(error: call_error::Reader<'_>) -> Result<Self, capnp::Error> {
         let service = error.get_service()?.to_string()?;
         let origin = match service.is_empty() {
             true => None,
@@ -68,7 +68,7 @@ impl CallError {
     }
 
     /// Writes the error into its message.
-    pub fn write(&self, mut error: call_error::Builder<'_>) {
+    pub(crate) fn write(&self, mut error: call_error::Builder<'_>) {
         error.set_kind(self.kind);
         error.set_name(&self.name[..]);
         error.set_message(&self.message[..]);
@@ -96,7 +96,7 @@ impl std::error::Error for CallError {}
 
 /// Why a bundle could not be made ready to serve on a shard.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     /// Its source does not parse, or an import in it cannot be resolved.
     #[error("{bundle}: its main module does not compile: {reason}")]
     Compile {

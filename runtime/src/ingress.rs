@@ -14,16 +14,15 @@ mod socket;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::config::Http;
-use crate::shard::ShardHandle;
-
-pub(crate) use connection::serve;
+use crate::shard::{ServeConnection, ShardHandle};
+use connection::serve;
 
 /// How long accepting pauses after an error that another attempt would meet at once, such as
 /// too many open files.
@@ -37,9 +36,6 @@ pub(crate) struct Settings {
     /// One permit for each connection that may be open.
     slots: Semaphore,
 }
-
-/// One process has one ingress; a shard gets a plain function to serve connections with.
-static SETTINGS: OnceLock<Arc<Settings>> = OnceLock::new();
 
 /// The listening socket, before and while it accepts.
 pub(crate) struct Ingress {
@@ -61,15 +57,20 @@ impl Ingress {
             address,
             slots,
         });
-        if SETTINGS.set(Arc::clone(&settings)).is_err() {
-            return Err(io::Error::other("this process has an ingress already"));
-        }
         Ok(Ingress { listener, settings })
     }
 
     /// Where it listens, the port resolved.
     pub(crate) fn address(&self) -> SocketAddr {
         self.settings.address
+    }
+
+    /// What a shard serves a connection with.
+    pub(crate) fn server(&self) -> ServeConnection {
+        let settings = Arc::clone(&self.settings);
+        Arc::new(move |shard, stream, drain| {
+            Box::pin(serve(shard, stream, drain, Arc::clone(&settings)))
+        })
     }
 
     /// Accepts connections and hands them to `shards` in turn, until dropped.
@@ -97,22 +98,15 @@ impl Ingress {
     }
 }
 
-impl Settings {
-    /// The ingress's settings, once there is one.
-    fn get() -> Option<&'static Arc<Settings>> {
-        SETTINGS.get()
-    }
-}
-
 /// Gives the connection to shard number `turn`, or to the next one that takes it.
 fn hand_over(stream: tokio::net::TcpStream, shards: &[ShardHandle], turn: usize) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let stream = stream.into_std()?;
+    let mut stream = stream.into_std()?;
     let start = turn % shards.len().max(1);
     for shard in shards.iter().cycle().skip(start).take(shards.len()) {
-        // A copy of the descriptor, since a shard that declines does not give it back.
-        if shard.connection(stream.try_clone()?) {
-            return Ok(());
+        match shard.connection(stream) {
+            Ok(()) => return Ok(()),
+            Err(declined) => stream = declined,
         }
     }
     Err(io::Error::other("no shard takes connections"))

@@ -7,27 +7,30 @@ use std::time::Duration;
 /// Reaching one fails the request that reached it, with an error that names the bound; nothing
 /// else is affected. The defaults suit a small machine.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Requests that one shard has admitted and not yet ended.
-    pub requests_in_flight_per_shard: usize,
+    pub(crate) requests_in_flight_per_shard: usize,
     /// Calls between isolates that one shard has accepted and not yet settled.
-    pub calls_in_flight_per_shard: usize,
+    pub(crate) calls_in_flight_per_shard: usize,
     /// Calls and results that wait to be delivered to one isolate.
-    pub queued_records_per_isolate: usize,
+    pub(crate) queued_records_per_isolate: usize,
     /// Calls of one request that are under way at once, on all levels together; it bounds
     /// services that call each other without end.
-    pub calls_in_flight_per_request: u32,
+    pub(crate) calls_in_flight_per_request: u32,
     /// A message between isolates, all segments together.
-    pub message_bytes: usize,
+    pub(crate) message_bytes: usize,
     /// Messages and `Data` fields above this size move by ownership; smaller ones are copied
     /// once. 0 moves every message.
-    pub move_threshold_bytes: usize,
+    pub(crate) move_threshold_bytes: usize,
     /// The JavaScript heap of an isolate whose bundle sets no limit of its own.
-    pub heap_mib: u32,
+    pub(crate) heap_mib: u32,
     /// A turn of an isolate that runs longer than this is ended.
-    pub turn: Duration,
+    pub(crate) turn: Duration,
+    /// Work that outlives its response: promises given to `waitUntil`, and calls that nobody
+    /// awaits. Past it the work's calls are failed and its pin is released.
+    pub(crate) background: Duration,
     /// Evaluating a bundle's modules and constructing its classes, in wall time.
-    pub load: Duration,
+    pub(crate) load: Duration,
 }
 
 impl Default for Limits {
@@ -41,6 +44,7 @@ impl Default for Limits {
             move_threshold_bytes: 16 << 10,
             heap_mib: 256,
             turn: Duration::from_secs(5),
+            background: Duration::from_secs(30),
             load: Duration::from_secs(10),
         }
     }

@@ -38,17 +38,17 @@ impl SampleSchema {
     pub(crate) fn new(text: &str) -> Result<Self, Error> {
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("sample.capnp"), text)?;
-        let bytes = isolith_capnp::schema::compile(
-            folder.path(),
-            &["sample.capnp"],
-            &[] as &[&Path],
-        )?;
+        let bytes =
+            isolith_capnp::schema::compile(folder.path(), &["sample.capnp"], &[] as &[&Path])?;
         Ok(SampleSchema(Schema::read(&bytes)?))
     }
 
     fn interface(&self, name: &str) -> Result<u64, Error> {
         let interface = self.0.interface(&format!("sample.capnp:{name}"));
-        Ok(interface.ok_or_else(|| format!("no interface {name}"))?.0.id)
+        Ok(interface
+            .ok_or_else(|| format!("no interface {name}"))?
+            .0
+            .id)
     }
 
     /// The program that `sample` describes.

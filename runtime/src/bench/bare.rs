@@ -81,7 +81,10 @@ fn make_other() -> Option<Other> {
         let scope = &mut v8::ContextScope::new(scope, context);
         let function = evaluate(scope, "(function (x) { return x + 1; })")?;
         let function: v8::Local<v8::Function> = function.try_into().ok()?;
-        (v8::Global::new(scope, context), v8::Global::new(scope, function))
+        (
+            v8::Global::new(scope, context),
+            v8::Global::new(scope, function),
+        )
     };
     // SAFETY: as in `measure`.
     unsafe { isolate.exit() };

@@ -46,7 +46,10 @@ pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
     row(
         "typed call, small",
         figures.call_small_ns,
-        format!("{:.2} x the queued bare hop", figures.call_small_per_bare_async_hop),
+        format!(
+            "{:.2} x the queued bare hop",
+            figures.call_small_per_bare_async_hop
+        ),
     );
     row(
         "typed call, small, 32 in flight",
@@ -88,8 +91,14 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
             column.push(figure);
         }
     }
-    let [bare_hop_ns, bare_async_hop_ns, call_small_ns, call_small_32_in_flight_ns, call_1mib_ns, admission_ns] =
-        columns.each_mut().map(|column| median(column));
+    let [
+        bare_hop_ns,
+        bare_async_hop_ns,
+        call_small_ns,
+        call_small_32_in_flight_ns,
+        call_1mib_ns,
+        admission_ns,
+    ] = columns.each_mut().map(|column| median(column));
     Ok(Figures {
         bare_hop_ns,
         bare_async_hop_ns,

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,24 +41,20 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for LocalExec {
 
 /// Serves a connection until it closes; once `drain` turns true, only the requests that it
 /// already carries.
-pub(crate) fn serve(
+pub(super) async fn serve(
     shard: Rc<Shard>,
     stream: std::net::TcpStream,
     drain: watch::Receiver<bool>,
-) -> Pin<Box<dyn Future<Output = ()>>> {
-    Box::pin(async move {
-        let Some(settings) = Settings::get() else {
-            return;
-        };
-        let Ok(_slot) = settings.slots.try_acquire() else {
-            // Accepted in the moment in which the last slot was taken.
-            tracing::debug!("a connection was dropped: as many are open as may be");
-            return;
-        };
-        if let Err(error) = run(shard, stream, drain, Arc::clone(settings)).await {
-            tracing::debug!("a connection ended: {error}");
-        }
-    })
+    settings: Arc<Settings>,
+) {
+    let Ok(_slot) = settings.slots.try_acquire() else {
+        // Accepted in the moment in which the last slot was taken.
+        tracing::debug!("a connection was dropped: as many are open as may be");
+        return;
+    };
+    if let Err(error) = run(shard, stream, drain, Arc::clone(&settings)).await {
+        tracing::debug!("a connection ended: {error}");
+    }
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

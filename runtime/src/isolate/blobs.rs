@@ -27,7 +27,11 @@ impl Blobs {
         buffer: v8::Local<'s, v8::ArrayBuffer>,
     ) {
         let address = address(&segment.store);
-        if self.mapped.get(&address).is_some_and(|known| !known.is_empty()) {
+        if self
+            .mapped
+            .get(&address)
+            .is_some_and(|known| !known.is_empty())
+        {
             return;
         }
         if self.mapped.len() >= REMEMBERED_BUFFERS {

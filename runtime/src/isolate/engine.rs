@@ -519,7 +519,7 @@ fn map_segments<'s>(
 ) -> v8::Local<'s, v8::Array> {
     let mut elements: Vec<v8::Local<v8::Value>> = Vec::with_capacity(segments.len() * 3);
     for segment in segments {
-                // Only a receive chunk is mutable; it is new, and has no bytes of its own to tell.
+        // Only a receive chunk is mutable; it is new, and has no bytes of its own to tell.
         elements.push(match segment.end {
             0 => v8::ArrayBuffer::with_backing_store(scope, &segment.store).into(),
             _ => blobs.map(scope, segment).into(),
@@ -627,10 +627,7 @@ fn text<'s>(scope: &v8::PinScope<'s, '_>, text: &str) -> Option<v8::Local<'s, v8
     Some(v8::String::new(scope, text)?.into())
 }
 
-fn uint8_array<'s>(
-    scope: &v8::PinScope<'s, '_>,
-    bytes: Bytes,
-) -> Option<v8::Local<'s, v8::Value>> {
+fn uint8_array<'s>(scope: &v8::PinScope<'s, '_>, bytes: Bytes) -> Option<v8::Local<'s, v8::Value>> {
     let bytes = Vec::from(bytes);
     let length = bytes.len();
     let store = v8::ArrayBuffer::new_backing_store_from_vec(bytes).make_shared();
@@ -702,8 +699,11 @@ fn caught(
     bundle: &isolith_versions::BundleId,
 ) -> CallError {
     if scope.has_terminated() {
-        return CallError::host(Kind::CpuExceeded, "it ran too long without a pause and was ended")
-            .in_bundle(bundle);
+        return CallError::host(
+            Kind::CpuExceeded,
+            "it ran too long without a pause and was ended",
+        )
+        .in_bundle(bundle);
     }
     let (message, stack) = match scope.exception() {
         Some(error) => {
@@ -712,9 +712,10 @@ fn caught(
             let stack = describe(scope, error);
             // A syntax error has no stack of its own; its message knows the place.
             match line {
-                Some(line) if !stack.contains("\n    at ") => {
-                    (format!("{message} (line {line} of the built module)"), String::new())
-                }
+                Some(line) if !stack.contains("\n    at ") => (
+                    format!("{message} (line {line} of the built module)"),
+                    String::new(),
+                ),
                 _ => (message, stack),
             }
         }
@@ -728,10 +729,14 @@ fn caught(
 
 /// An error's stack if it has one, else its text.
 fn describe(scope: &mut v8::PinScope<'_, '_>, error: v8::Local<'_, v8::Value>) -> String {
-    let stack = v8::Local::<v8::Object>::try_from(error).ok().and_then(|error| {
-        let key = v8::String::new(scope, "stack")?;
-        error.get(scope, key.into()).filter(|stack| stack.is_string())
-    });
+    let stack = v8::Local::<v8::Object>::try_from(error)
+        .ok()
+        .and_then(|error| {
+            let key = v8::String::new(scope, "stack")?;
+            error
+                .get(scope, key.into())
+                .filter(|stack| stack.is_string())
+        });
     stack.unwrap_or(error).to_rust_string_lossy(scope)
 }
 
@@ -775,7 +780,9 @@ unsafe extern "C" fn on_promise_reject(message: v8::PromiseRejectMessage<'_>) {
     let promise = v8::Global::new(scope, message.get_promise());
     match message.get_event() {
         v8::PromiseRejectEvent::PromiseRejectWithNoHandler => {
-            let Some(value) = message.get_value() else { return };
+            let Some(value) = message.get_value() else {
+                return;
+            };
             let value = v8::Global::new(scope, value);
             if let Some(rejections) = scope.get_slot_mut::<Rejections>()
                 && rejections.0.len() < REJECTIONS_PER_TURN
@@ -793,7 +800,9 @@ unsafe extern "C" fn on_promise_reject(message: v8::PromiseRejectMessage<'_>) {
 }
 
 fn report_rejections(scope: &mut v8::PinScope<'_, '_>, host: &HostState) {
-    let Some(rejections) = scope.get_slot_mut::<Rejections>() else { return };
+    let Some(rejections) = scope.get_slot_mut::<Rejections>() else {
+        return;
+    };
     if rejections.0.is_empty() {
         return;
     }

@@ -137,7 +137,9 @@ impl Isolate {
                 let isolate = Rc::downgrade(self);
                 tokio::task::spawn_local(async move {
                     let chunk = receiver.recv().await;
-                    let Some(isolate) = isolate.upgrade() else { return };
+                    let Some(isolate) = isolate.upgrade() else {
+                        return;
+                    };
                     isolate.with_exchange(exchange, |entry| {
                         if matches!(entry.request_body, RequestBody::Pulling) {
                             entry.request_body = match &chunk {

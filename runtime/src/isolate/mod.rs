@@ -24,16 +24,15 @@ use crate::error::{CallError, LoadError};
 use crate::host::{HostConfig, HostState, LogLevel, LogRecord};
 use crate::limits::Limits;
 use crate::program::Program;
-use crate::shard::{IsolateStats, Shard};
 use crate::shard::http::HttpRequest;
 use crate::shard::roots::RootKey;
+use crate::shard::{IsolateStats, Shard};
 use blobs::Blobs;
 use engine::{Engine, Evaluation};
 use exchange::Exchange;
 use memory::Memory;
 use native::Owner;
 use wire::{CHUNK_BYTES, MOVED, RING_RECORDS, Record, RecordKind, Wire};
-
 
 /// A segment of a message that moves from one isolate to another: a sealed backing store, and the
 /// bytes of it that the segment has.

@@ -8,8 +8,8 @@ use std::rc::{Rc, Weak};
 use bytes::Bytes;
 use isolith_capnp::error_capnp::call_error::Kind;
 
-use super::{Isolate, Segment};
 use super::exchange::WriteState;
+use super::{Isolate, Segment};
 use crate::error::CallError;
 use crate::shard::calls::from_words;
 use crate::shard::http::{HttpBody, HttpResponse};
@@ -113,7 +113,12 @@ fn give<'s>(scope: Scope<'_, 's, '_>, args: Args<'s>, _: v8::ReturnValue<'_>) {
 }
 
 /// The error that six arguments from `first` describe.
-fn error_argument(scope: Scope<'_, '_, '_>, args: &Args<'_>, first: i32, at: &Isolate) -> CallError {
+fn error_argument(
+    scope: Scope<'_, '_, '_>,
+    args: &Args<'_>,
+    first: i32,
+    at: &Isolate,
+) -> CallError {
     let kind = text(scope, args, first);
     let service = text(scope, args, first + 3);
     let error = CallError {
@@ -303,9 +308,7 @@ fn reply_json(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) 
     let text = text(scope, &args, 2);
     let reply = match kind.is_empty() {
         true => Ok(text),
-        false => {
-            Err(CallError::host(kind_from_name(&kind), text).in_bundle(isolate.program.id()))
-        }
+        false => Err(CallError::host(kind_from_name(&kind), text).in_bundle(isolate.program.id())),
     };
     isolate.reply_json(id, reply);
 }

@@ -115,7 +115,13 @@ fn build<'s>(
 
     let natives = native::object(scope).ok_or_else(|| SnapshotError("no natives".into()))?;
     let message = evaluate(scope, "isolith:message", &MESSAGE_JS)?;
-    let arguments = [natives.into(), message.into(), internals, get_context, set_context];
+    let arguments = [
+        natives.into(),
+        message.into(),
+        internals,
+        get_context,
+        set_context,
+    ];
     let make_glue = evaluate(scope, "isolith:call", &CALL_JS)?;
     call(scope, "isolith:call", make_glue, &arguments)?
         .try_into()

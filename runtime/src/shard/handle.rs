@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -85,11 +86,11 @@ pub(crate) struct ShardHandle {
 }
 
 /// Serves one connection on the shard's thread; the receiver turns true when the shard drains.
-pub(crate) type ServeConnection = fn(
-    Rc<Shard>,
-    TcpStream,
-    watch::Receiver<bool>,
-) -> std::pin::Pin<Box<dyn Future<Output = ()>>>;
+pub(crate) type ServeConnection = Arc<
+    dyn Fn(Rc<Shard>, TcpStream, watch::Receiver<bool>) -> Pin<Box<dyn Future<Output = ()>>>
+        + Send
+        + Sync,
+>;
 
 /// Starts a shard's thread.
 ///
@@ -177,11 +178,6 @@ async fn run(
 }
 
 impl ShardHandle {
-    /// The shard's number, from 0.
-    pub(crate) fn index(&self) -> usize {
-        self.index
-    }
-
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
         let (sender, receiver) = oneshot::channel();
         self.commands.send(command(sender)).await.ok()?;
@@ -201,7 +197,10 @@ impl ShardHandle {
             Some(Ok(())) => Ok(()),
             Some(Err(digest)) => Err(LoadError::Schema {
                 bundle: digest.to_string(),
-                reason: format!("it was unloaded from shard {} meanwhile; deploy again", self.index),
+                reason: format!(
+                    "it was unloaded from shard {} meanwhile; deploy again",
+                    self.index
+                ),
             }),
             None => Err(LoadError::ShardGone { shard: self.index }),
         }
@@ -231,10 +230,18 @@ impl ShardHandle {
         self.ask(Command::Stats).await.unwrap_or_default()
     }
 
-    /// Hands an accepted socket to the shard; false, and the socket closed, if the shard cannot
-    /// take it now.
-    pub(crate) fn connection(&self, stream: TcpStream) -> bool {
-        self.commands.try_send(Command::Connection(stream)).is_ok()
+    /// Hands an accepted socket to the shard.
+    ///
+    /// # Errors
+    /// The socket, if the shard cannot take it now.
+    pub(crate) fn connection(&self, stream: TcpStream) -> Result<(), TcpStream> {
+        match self.commands.try_reserve() {
+            Ok(place) => {
+                place.send(Command::Connection(stream));
+                Ok(())
+            }
+            Err(_) => Err(stream),
+        }
     }
 
     /// Tells the shard to take no more connections and to end when those it has are served.

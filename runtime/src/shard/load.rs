@@ -46,7 +46,12 @@ impl Shard {
     /// # Errors
     /// The digest of a bundle that is not loaded here.
     pub(crate) fn wire(&self, set: Arc<VersionSet>) -> Result<(), Digest> {
-        if self.sets.borrow().iter().any(|known| known.set.digest() == set.digest()) {
+        if self
+            .sets
+            .borrow()
+            .iter()
+            .any(|known| known.set.digest() == set.digest())
+        {
             return Ok(());
         }
         let mut isolates = Vec::with_capacity(set.bundles().len());
@@ -57,7 +62,9 @@ impl Shard {
         for isolate in &isolates {
             isolate.life.set(Life::Serving);
         }
-        self.sets.borrow_mut().push(Rc::new(ShardSet::new(set, isolates)));
+        self.sets
+            .borrow_mut()
+            .push(Rc::new(ShardSet::new(set, isolates)));
         Ok(())
     }
 
@@ -107,7 +114,9 @@ impl Shard {
             if let Some(isolate) = place
                 && isolate.life.get() == life
                 && !sets.iter().any(|set| {
-                    set.isolates().iter().any(|wired| Rc::ptr_eq(wired, isolate))
+                    set.isolates()
+                        .iter()
+                        .any(|wired| Rc::ptr_eq(wired, isolate))
                 })
             {
                 dropped.extend(place.take());
@@ -139,7 +148,9 @@ impl Shard {
     }
 
     fn place(&self, slot: usize, isolate: Option<Rc<Isolate>>) {
-        let handle = isolate.as_ref().and_then(|isolate| isolate.thread_safe_handle());
+        let handle = isolate
+            .as_ref()
+            .and_then(|isolate| isolate.thread_safe_handle());
         self.watch.set_handle(slot, handle);
         let former = match self.isolates.borrow_mut().get_mut(slot) {
             Some(place) => std::mem::replace(place, isolate),

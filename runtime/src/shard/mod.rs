@@ -14,9 +14,9 @@ pub(crate) mod http;
 mod load;
 mod pump;
 mod requests;
+pub(crate) mod roots;
 #[cfg(test)]
 mod tests;
-pub(crate) mod roots;
 mod watchdog;
 pub(crate) mod wiring;
 
@@ -37,9 +37,11 @@ use crate::isolate::{Event, Isolate, Segment, Segment0};
 use crate::limits::Limits;
 use crate::platform::ForegroundTask;
 use calls::{Call, CallKey, CallTable, from_words, to_words};
-pub(crate) use handle::{IsolateStats, JsonCall, JsonReply, ShardHandle, ShardStats, spawn};
+pub(crate) use handle::{
+    IsolateStats, JsonCall, JsonReply, ServeConnection, ShardHandle, ShardStats, spawn,
+};
 pub(crate) use requests::Pin;
-use roots::{RootKey, RootState, RootTable};
+use roots::{Request, RootKey, RootState, RootTable};
 use watchdog::{Watch, Watched};
 use wiring::ShardSet;
 
@@ -124,14 +126,14 @@ impl Shard {
         let isolates = self.isolates.borrow();
         ShardStats {
             pins,
-            isolates: isolates.iter().flatten().map(|isolate| isolate.stats()).collect(),
+            isolates: isolates
+                .iter()
+                .flatten()
+                .map(|isolate| isolate.stats())
+                .collect(),
             requests_in_flight: roots.len() as u64,
             requests_admitted: self.admitted.get(),
         }
-    }
-
-    pub(crate) fn index(&self) -> usize {
-        self.index
     }
 
     /// Puts an isolate into the queue for a turn. The isolate makes sure that it stands there once.
@@ -185,9 +187,7 @@ impl Shard {
     fn accept(&self, caller: &Rc<Isolate>, record: &Record, key: RootKey) -> Result<(), CallError> {
         let moved = caller.take_given(record.segments);
         let mut roots = self.roots.borrow_mut();
-        let root = roots
-            .get_mut(key)
-            .ok_or_else(|| over(RootState::Ended))?;
+        let root = roots.get_mut(key).ok_or_else(|| over(RootState::Ended))?;
         if root.state != RootState::Active {
             return Err(over(root.state));
         }
@@ -247,7 +247,11 @@ impl Shard {
     /// Hands the results that `callee` posted to whoever waits for them.
     fn settle(&self, callee: &Rc<Isolate>, record: &Record) {
         let moved = callee.take_given(record.segments);
-        let Some(call) = self.calls.borrow_mut().settle(from_words(record.id), callee) else {
+        let Some(call) = self
+            .calls
+            .borrow_mut()
+            .settle(from_words(record.id), callee)
+        else {
             return;
         };
         callee.count(false);
@@ -288,8 +292,9 @@ impl Shard {
     }
 
     /// Fails the calls that a root has under way: its deadline has passed.
-    fn expire(&self, key: RootKey, error: &CallError) {
-        self.roots.borrow_mut().expire(key);
+    fn expire(&self, key: RootKey, request: Request, error: &CallError) {
+        let unpinned = self.roots.borrow_mut().expire(key, request);
+        self.after_unpin(unpinned);
         self.fail_calls(|call| call.root == key, error);
     }
 
@@ -328,7 +333,10 @@ impl Shard {
 
     fn in_force(&self, set: &ShardSet) -> bool {
         let table = self.routing.load();
-        table.sets().iter().any(|(named, _)| Arc::ptr_eq(named, &set.set))
+        table
+            .sets()
+            .iter()
+            .any(|(named, _)| Arc::ptr_eq(named, &set.set))
     }
 
     /// Where segment 0 of a posted message lies.
@@ -338,7 +346,10 @@ impl Shard {
         record: &Record,
         moved: &[Segment],
     ) -> Result<Segment0<'a>, CallError> {
-        let moved: usize = moved.iter().map(|segment| segment.store.byte_length()).sum();
+        let moved: usize = moved
+            .iter()
+            .map(|segment| segment.store.byte_length())
+            .sum();
         let small = match record.offset {
             MOVED => 0,
             _ => usize::try_from(record.length).unwrap_or(usize::MAX),

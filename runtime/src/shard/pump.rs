@@ -50,7 +50,10 @@ impl Shard {
         } = posted;
         let isolate = {
             let isolates = self.isolates.borrow();
-            let known = isolates.iter().flatten().find(|known| known.has_serial(isolate));
+            let known = isolates
+                .iter()
+                .flatten()
+                .find(|known| known.has_serial(isolate));
             known.map(Rc::clone)
         };
         let Some(isolate) = isolate else { return };

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::Shard;
 use super::handle::{JsonCall, JsonReply};
 use super::http::{HttpRequest, HttpResponse};
-use super::roots::RootKey;
+use super::roots::{Request, RootKey};
 use super::wiring::ShardSet;
 use crate::error::CallError;
 use crate::isolate::{Event, Isolate};
@@ -41,7 +41,19 @@ impl Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        self.shard.release(self.root);
+        let (shard, root) = (Rc::clone(&self.shard), self.root);
+        shard.release(root);
+        // P8, P11: what the request has left behind gets a deadline of its own.
+        if shard.roots.borrow().contains(root) {
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(shard.limits.background).await;
+                let error = CallError::host(
+                    Kind::DeadlineExceeded,
+                    "the request has ended, and so has the time for work that outlives it",
+                );
+                shard.expire(root, Request::Over, &error);
+            });
+        }
     }
 }
 
@@ -76,7 +88,7 @@ impl Shard {
         epoch: u64,
         deadline: Instant,
     ) -> Result<Pin, CallError> {
-        let root = self.roots.borrow_mut().insert(Rc::clone(&set), deadline);
+        let root = self.roots.borrow_mut().insert(Rc::clone(&set));
         let root = root.ok_or_else(|| {
             super::bound(
                 "requests_in_flight_per_shard",
@@ -166,7 +178,11 @@ impl Shard {
             if id.service.as_str() != call.service {
                 continue;
             }
-            if call.version.as_ref().is_some_and(|wanted| *wanted != id.version) {
+            if call
+                .version
+                .as_ref()
+                .is_some_and(|wanted| *wanted != id.version)
+            {
                 versions.push(id.version.to_string());
                 continue;
             }
@@ -178,12 +194,14 @@ impl Shard {
                 (None, _) => None,
             };
             let known: Vec<&str> = exports.iter().map(|export| &*export.name).collect();
-            return export.map(|export| (Rc::clone(isolate), export)).ok_or_else(|| {
-                not_found(format!(
-                    "{id} has these exports: {}; name one as EXPORT.method",
-                    known.join(", ")
-                ))
-            });
+            return export
+                .map(|export| (Rc::clone(isolate), export))
+                .ok_or_else(|| {
+                    not_found(format!(
+                        "{id} has these exports: {}; name one as EXPORT.method",
+                        known.join(", ")
+                    ))
+                });
         }
         Err(not_found(match versions.is_empty() {
             true => format!(
@@ -218,7 +236,7 @@ impl Shard {
                     Kind::DeadlineExceeded,
                     "no answer came before the deadline of the request",
                 );
-                self.expire(pin.root, &error);
+                self.expire(pin.root, Request::Open, &error);
                 Err(error)
             }
         }

@@ -2,7 +2,6 @@
 //! still holds it.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use slotmap::SlotMap;
 
@@ -24,6 +23,13 @@ pub(crate) enum RootState {
     Expired,
 }
 
+/// Whether a root's request still holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Open,
+    Over,
+}
+
 /// One admitted request.
 ///
 /// ```text
@@ -35,7 +41,6 @@ pub(crate) struct Root {
     /// The pin: the set that every call of this root uses.
     pub(crate) set: Rc<ShardSet>,
     pub(crate) state: RootState,
-    pub(crate) deadline: Instant,
     /// The response, and each promise given to `waitUntil`.
     holds: u32,
     /// Calls accepted and not yet settled.
@@ -64,14 +69,13 @@ impl RootTable {
     }
 
     /// Pins a new root to `set`, with one hold; `None` if the table is full.
-    pub(crate) fn insert(&mut self, set: Rc<ShardSet>, deadline: Instant) -> Option<RootKey> {
+    pub(crate) fn insert(&mut self, set: Rc<ShardSet>) -> Option<RootKey> {
         if self.roots.len() >= self.max_roots {
             return None;
         }
         Some(self.roots.insert(Root {
             set,
             state: RootState::Active,
-            deadline,
             holds: 1,
             calls: 0,
         }))
@@ -98,6 +102,11 @@ impl RootTable {
         }
     }
 
+    /// Whether the root is not yet gone.
+    pub(crate) fn contains(&self, key: RootKey) -> bool {
+        self.roots.contains_key(key)
+    }
+
     /// Takes a hold away. The last one ends the root. Returns the set if that released the pin.
     pub(crate) fn release(&mut self, key: RootKey) -> Option<Rc<ShardSet>> {
         let root = self.roots.get_mut(key)?;
@@ -108,15 +117,16 @@ impl RootTable {
         self.remove_if_done(key)
     }
 
-    /// Marks a root whose deadline has passed: its request's own hold is all that is left, and
-    /// the calls under way still have to be settled.
-    pub(crate) fn expire(&mut self, key: RootKey) {
-        if let Some(root) = self.roots.get_mut(key)
-            && root.state == RootState::Active
-        {
-            root.state = RootState::Expired;
-            root.holds = root.holds.min(1);
-        }
+    /// Marks a root whose deadline has passed: `waitUntil` holds it no longer. Its request lets go
+    /// by itself, and the calls under way still have to be settled.
+    pub(crate) fn expire(&mut self, key: RootKey, request: Request) -> Option<Rc<ShardSet>> {
+        let root = self.roots.get_mut(key)?;
+        root.state = RootState::Expired;
+        root.holds = match request {
+            Request::Open => root.holds.min(1),
+            Request::Over => 0,
+        };
+        self.remove_if_done(key)
     }
 
     /// Settles one call. Returns the set if that released the pin.

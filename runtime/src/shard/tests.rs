@@ -274,13 +274,17 @@ impl World {
     }
 
     async fn call(&self, service: &str, method: &str, argument: &str) -> serde_json::Value {
-        self.call_by(service, method, argument, soon()).await.unwrap()
+        self.call_by(service, method, argument, soon())
+            .await
+            .unwrap()
     }
 
     async fn failure(&self, how: &str) -> CallError {
         let argument = format!("{{\"how\": \"{how}\"}}");
         let deadline = Instant::now() + Duration::from_millis(300);
-        self.call_by("odd", "fail", &argument, deadline).await.unwrap_err()
+        self.call_by("odd", "fail", &argument, deadline)
+            .await
+            .unwrap_err()
     }
 
     /// Where the bytes of a service's `globalThis.seen` lie.
@@ -353,7 +357,10 @@ fn every_request_meets_one_version_throughout() {
             });
         }
         let versions = requests.join_all().await;
-        let old_ones = versions.iter().filter(|version| **version == "1.4.0").count();
+        let old_ones = versions
+            .iter()
+            .filter(|version| **version == "1.4.0")
+            .count();
         assert_eq!(old_ones, 120);
     });
 }
@@ -375,7 +382,10 @@ fn a_new_set_takes_new_requests_and_the_old_one_is_unloaded_when_its_last_pin_en
         let fresh = world.shard.admit(0, soon()).unwrap();
         assert_eq!((held.epoch(), fresh.epoch()), (1, 2));
         let url = "http://shop/?pause=1";
-        assert_eq!(world.get(&fresh, url).await.unwrap(), ["2.0.0"; 7].join(" "));
+        assert_eq!(
+            world.get(&fresh, url).await.unwrap(),
+            ["2.0.0"; 7].join(" ")
+        );
         assert_eq!(world.get(&held, url).await.unwrap(), ["1.4.0"; 7].join(" "));
         let both = ["auth@1.4.0", "auth@2.0.0", "front@1.0.0", "middle@1.0.0"];
         assert_eq!(world.loaded(), both);
@@ -392,7 +402,9 @@ fn a_new_set_takes_new_requests_and_the_old_one_is_unloaded_when_its_last_pin_en
 fn a_mebibyte_reaches_the_callee_and_comes_back_without_a_copy() {
     on_shard(|| async {
         let world = serve(&[BLOBS, SENDER], "sender", Limits::default()).await;
-        world.call("sender", "prepare", "{\"bytes\": 1048576}").await;
+        world
+            .call("sender", "prepare", "{\"bytes\": 1048576}")
+            .await;
         let made_at = world.seen_at("sender");
         let reply = world.call("sender", "send", "{}").await;
         assert_eq!(reply["size"], 1 << 20);
@@ -410,8 +422,14 @@ fn below_the_threshold_the_sender_keeps_its_bytes() {
         };
         let world = serve(&[BLOBS, SENDER], "sender", limits).await;
         world.call("sender", "prepare", "{\"bytes\": 4088}").await;
-        let error = world.call_by("sender", "send", "{}", soon()).await.unwrap_err();
-        assert!(error.message.contains("the sender can still write"), "{error}");
+        let error = world
+            .call_by("sender", "send", "{}", soon())
+            .await
+            .unwrap_err();
+        assert!(
+            error.message.contains("the sender can still write"),
+            "{error}"
+        );
     });
 }
 
@@ -454,9 +472,15 @@ fn services_that_call_each_other_are_never_entered_twice_on_one_stack() {
         assert_eq!(reply["reentered"], false);
 
         // One level more than may be under way at once.
-        let error = world.call_by("a", "ping", "{\"depth\": 51}", soon()).await.unwrap_err();
+        let error = world
+            .call_by("a", "ping", "{\"depth\": 51}", soon())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind, Kind::Overloaded);
-        assert!(error.message.contains("calls_in_flight_per_request (50)"), "{error}");
+        assert!(
+            error.message.contains("calls_in_flight_per_request (50)"),
+            "{error}"
+        );
         assert_eq!(world.call("a", "ping", "{\"depth\": 3}").await["depth"], 3);
     });
 }
@@ -476,18 +500,31 @@ fn what_a_handler_does_wrong_is_a_typed_error_and_the_next_call_is_served() {
             ("hostile", Kind::Failed, "cannot be described"),
             ("wrong", Kind::Failed, "field \"nonsense\" is not in struct"),
             ("recurse", Kind::Failed, "Maximum call stack size exceeded"),
-            ("never", Kind::DeadlineExceeded, "no answer came before the deadline"),
+            (
+                "never",
+                Kind::DeadlineExceeded,
+                "no answer came before the deadline",
+            ),
             ("loop", Kind::CpuExceeded, "ran too long"),
         ] {
             let error = match how {
-                "loop" => world.call_by("odd", "fail", "{\"how\": \"loop\"}", soon()).await.unwrap_err(),
+                "loop" => world
+                    .call_by("odd", "fail", "{\"how\": \"loop\"}", soon())
+                    .await
+                    .unwrap_err(),
                 _ => world.failure(how).await,
             };
             assert_eq!(error.kind, kind, "{how}: {error}");
             assert!(error.message.contains(text), "{how}: {error}");
             let origin = Some(("odd".to_owned(), "1.2.3".to_owned()));
-            assert!(error.origin == origin || kind == Kind::DeadlineExceeded, "{how}");
-            assert_eq!(world.call("odd", "fail", "{\"how\": \"\"}").await, serde_json::json!({}));
+            assert!(
+                error.origin == origin || kind == Kind::DeadlineExceeded,
+                "{how}"
+            );
+            assert_eq!(
+                world.call("odd", "fail", "{\"how\": \"\"}").await,
+                serde_json::json!({})
+            );
         }
         // Everything above has let go of its pin.
         assert_eq!(world.shard.roots.borrow().len(), 0);
@@ -509,8 +546,32 @@ fn work_left_behind_may_call_only_if_the_request_waits_for_it() {
                 break;
             }
         }
-        assert_eq!(lines, serde_json::json!(["late: requestEnded", "held: 1.4.0"]));
+        assert_eq!(
+            lines,
+            serde_json::json!(["late: requestEnded", "held: 1.4.0"])
+        );
         assert_eq!(world.shard.roots.borrow().len(), 0);
+    });
+}
+
+/// P8, P11: background work that never ends does not keep its set loaded.
+#[test]
+fn background_work_has_a_deadline_after_which_its_pin_is_gone() {
+    on_shard(|| async {
+        let limits = Limits {
+            background: Duration::from_millis(50),
+            ..Limits::default()
+        };
+        let world = serve(&[auth("1.4.0"), ODD], "odd", limits).await;
+        world.call("odd", "held", "{\"pauseMs\": 100000000}").await;
+        assert_eq!(world.shard.roots.borrow().len(), 1);
+        for _ in 0..200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if world.shard.roots.borrow().len() == 0 {
+                return;
+            }
+        }
+        panic!("the pin is still there");
     });
 }
 
@@ -526,11 +587,26 @@ fn what_cannot_be_loaded_is_refused_with_the_reason_and_leaves_nothing() {
         for (source, expected) in [
             ("export class {", "SyntaxError"),
             ("throw new Error('no database')", "no database"),
-            ("await Promise.reject(new Error('late trouble'))", "late trouble"),
-            ("await new Promise(() => {})", "were not evaluated within 100 ms"),
-            ("export class Other {}", "which the main module does not export"),
-            ("export class BlobService { keep() {} }", "lacks method \"size\""),
-            ("export class BlobService { constructor() { null.x } }", "Cannot read properties"),
+            (
+                "await Promise.reject(new Error('late trouble'))",
+                "late trouble",
+            ),
+            (
+                "await new Promise(() => {})",
+                "were not evaluated within 100 ms",
+            ),
+            (
+                "export class Other {}",
+                "which the main module does not export",
+            ),
+            (
+                "export class BlobService { keep() {} }",
+                "lacks method \"size\"",
+            ),
+            (
+                "export class BlobService { constructor() { null.x } }",
+                "Cannot read properties",
+            ),
             ("import 'somewhere'", "\"somewhere\" is not in the bundle"),
         ] {
             let program = schema.program(&Sample { source, ..BLOBS }).unwrap();
@@ -539,7 +615,10 @@ fn what_cannot_be_loaded_is_refused_with_the_reason_and_leaves_nothing() {
             assert!(error.to_string().starts_with("blobs@1.0.0: "), "{error}");
             assert_eq!(world.loaded(), ["auth@1.4.0"]);
         }
-        assert_eq!(world.call("auth", "version", "{}").await["version"], "1.4.0");
+        assert_eq!(
+            world.call("auth", "version", "{}").await["version"],
+            "1.4.0"
+        );
     });
 }
 
@@ -613,7 +692,15 @@ fn messages_pass_their_own_test_in_an_isolate() {
         let (node, _) = schema.interface("fixture.capnp:Fixture").unwrap();
         let generated = isolith_capnp::javascript::generate(&schema, &[node.id]).unwrap();
         let world = serve(&[auth("1.4.0")], "auth", Limits::default()).await;
-        let isolate = world.shard.isolates.borrow().iter().flatten().next().cloned().unwrap();
+        let isolate = world
+            .shard
+            .isolates
+            .borrow()
+            .iter()
+            .flatten()
+            .next()
+            .cloned()
+            .unwrap();
         let test = isolith_capnp::fixtures::MESSAGE_TEST_JS;
         assert_eq!(isolate.try_messages(&generated, test), Ok("ok".to_owned()));
     });

@@ -34,7 +34,10 @@ pub(super) fn explain(needs: &Needs<'_>, proof: &Proof) -> String {
     let entries = needs
         .of(Caller::Application)
         .map(|(_, need)| need.service.as_str());
-    let mut text = format!("no version set has all that {} needs", list(entries, "and"));
+    let entries: Vec<_> = entries.collect();
+    let verb = if entries.len() == 1 { "needs" } else { "need" };
+    let entries = list(entries.into_iter(), "and");
+    let mut text = format!("no version set has all that {entries} {verb}");
     for place in facts.needs.iter().take(MAX_FACTS_LISTED) {
         tell_need(&mut text, needs, &needs.all()[*place]);
     }
