@@ -18,10 +18,23 @@ pub(crate) struct CallError {
     pub(crate) name: String,
     /// What went wrong, where, and what to do.
     pub(crate) message: String,
-    /// The bundle in which it arose, if one was reached: service and version.
-    pub(crate) origin: Option<(String, String)>,
+    /// The bundle in which it arose, if one was reached.
+    pub(crate) origin: Option<Box<Origin>>,
     /// The callee's stack, mapped to its sources; may be empty.
     pub(crate) stack: String,
+}
+
+/// A bundle, as an error names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) service: String,
+    pub(crate) version: String,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.service, self.version)
+    }
 }
 
 impl CallError {
@@ -39,7 +52,10 @@ impl CallError {
     /// The same error, arisen in `bundle`.
     #[must_use]
     pub(crate) fn in_bundle(mut self, bundle: &BundleId) -> Self {
-        self.origin = Some((bundle.service.to_string(), bundle.version.to_string()));
+        self.origin = Some(Box::new(Origin {
+            service: bundle.service.to_string(),
+            version: bundle.version.to_string(),
+        }));
         self
     }
 
@@ -56,7 +72,10 @@ impl CallError {
         let service = error.get_service()?.to_string()?;
         let origin = match service.is_empty() {
             true => None,
-            false => Some((service, error.get_version()?.to_string()?)),
+            false => Some(Box::new(Origin {
+                service,
+                version: error.get_version()?.to_string()?,
+            })),
         };
         Ok(CallError {
             kind: error.get_kind().unwrap_or(ErrorKind::Failed),
@@ -73,17 +92,17 @@ impl CallError {
         error.set_name(&self.name[..]);
         error.set_message(&self.message[..]);
         error.set_stack(&self.stack[..]);
-        if let Some((service, version)) = &self.origin {
-            error.set_service(&service[..]);
-            error.set_version(&version[..]);
+        if let Some(origin) = &self.origin {
+            error.set_service(&origin.service[..]);
+            error.set_version(&origin.version[..]);
         }
     }
 }
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((service, version)) = &self.origin {
-            write!(f, "{service}@{version}: ")?;
+        if let Some(origin) = &self.origin {
+            write!(f, "{origin}: ")?;
         }
         if !self.name.is_empty() {
             write!(f, "{}: ", self.name)?;

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::error::{CallError, ErrorKind};
+use crate::error::{CallError, ErrorKind, Origin};
 
 /// What [`Problem::kind`] is prefixed with in a document's `type`.
 const TYPE_PREFIX: &str = "urn:isolith:error:";
@@ -17,7 +17,7 @@ pub(crate) struct Problem {
     title: &'static str,
     pub(crate) detail: String,
     /// Service and version in which it arose.
-    origin: Option<(String, String)>,
+    origin: Option<Box<Origin>>,
 }
 
 /// The document; absent members are left out.
@@ -113,8 +113,8 @@ impl Problem {
             title: self.title,
             status: self.status.as_u16(),
             detail: &self.detail,
-            service: self.origin.as_ref().map(|(service, _)| &**service),
-            version: self.origin.as_ref().map(|(_, version)| &**version),
+            service: self.origin.as_ref().map(|origin| &*origin.service),
+            version: self.origin.as_ref().map(|origin| &*origin.version),
         };
         // Texts and one number: this cannot fail, and an empty body would still carry the status.
         serde_json::to_string(&document).unwrap_or_default()
@@ -179,7 +179,10 @@ mod tests {
             kind: ErrorKind::Failed,
             name: "TypeError".into(),
             message: "secret is not a function".into(),
-            origin: Some(("auth".into(), "1.4.0".into())),
+            origin: Some(Box::new(Origin {
+                service: "auth".into(),
+                version: "1.4.0".into(),
+            })),
             stack: "at secret.ts:1:1".into(),
         }
     }

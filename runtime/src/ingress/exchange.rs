@@ -135,7 +135,7 @@ fn failed(error: &CallError, settings: &Settings, id: RequestId) -> Problem {
         false => format!(" {error}"),
     };
     let origin = match &error.origin {
-        Some((service, version)) if text.is_empty() => format!(" {service}@{version}: "),
+        Some(origin) if text.is_empty() => format!(" {origin}: "),
         _ if stack.is_empty() => String::new(),
         _ => "\n".to_owned(),
     };

@@ -13,7 +13,7 @@ use super::blobs::Blobs;
 use super::native::{Owner, kind_name};
 use super::wire::{IN_RING, OUT_RING, RECORD_WORDS, RING_RECORDS, Wire};
 use super::{Event, IsolateLimits, Segment, snapshot};
-use crate::error::{CallError, LoadError};
+use crate::error::{CallError, LoadError, Origin};
 use crate::host::HostState;
 use crate::platform::{self, Adopted, ForegroundTask};
 use crate::program::Program;
@@ -543,7 +543,8 @@ fn run_event(
             return Some(());
         }
         Event::CallFailed { pending, error } => {
-            let (service, version) = error.origin.clone().unwrap_or_default();
+            let Origin { service, version } =
+                error.origin.map(|origin| *origin).unwrap_or_default();
             let arguments = vec![
                 v8::Integer::new(scope, pending).into(),
                 text(scope, kind_name(error.kind))?,

@@ -10,7 +10,7 @@ use isolith_capnp::error_capnp::call_error::Kind;
 
 use super::exchange::WriteState;
 use super::{Isolate, Segment};
-use crate::error::CallError;
+use crate::error::{CallError, Origin};
 use crate::shard::calls::from_words;
 use crate::shard::http::{HttpBody, HttpResponse};
 
@@ -131,7 +131,10 @@ fn error_argument(
     match service.is_empty() {
         true => error.in_bundle(at.program.id()),
         false => CallError {
-            origin: Some((service, text(scope, args, first + 4))),
+            origin: Some(Box::new(Origin {
+                service,
+                version: text(scope, args, first + 4),
+            })),
             ..error
         },
     }
