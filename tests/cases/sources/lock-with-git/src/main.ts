@@ -1,0 +1,5 @@
+import left from "left";
+
+export default {
+  fetch: () => new Response(left),
+};

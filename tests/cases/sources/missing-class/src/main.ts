@@ -1,0 +1,5 @@
+export class ShopServices {
+  async open() {
+    return { hours: "always" };
+  }
+}

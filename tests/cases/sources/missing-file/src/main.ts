@@ -1,0 +1,5 @@
+import { greet } from "./greet";
+
+export default {
+  fetch: () => new Response(greet()),
+};

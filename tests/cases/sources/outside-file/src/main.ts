@@ -1,0 +1,5 @@
+import secret from "../../outside.json";
+
+export default {
+  fetch: () => Response.json(secret),
+};

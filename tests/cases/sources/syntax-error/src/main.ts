@@ -1,0 +1,6 @@
+export default {
+  async fetch(request: Request) {
+    const name = ;
+    return new Response(name);
+  },
+};

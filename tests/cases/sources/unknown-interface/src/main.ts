@@ -1,0 +1,5 @@
+export class ShopService {
+  async open() {
+    return { hours: "always" };
+  }
+}

@@ -1,0 +1,33 @@
+//! End-to-end tests, on what users have: the `isolith` binary, real sockets on loopback, real
+//! files and real npm packages.
+//!
+//! Inputs and expected output are folders under `tests/cases`; expected texts are rewritten by
+//! `UPDATE_EXPECT=1`. Nothing here asserts how long something takes: waits only have bounds.
+//!
+//! Run them with `make test`, or with `cargo test --release -p isolith-tests` after
+//! `make build`: the binary is looked for beside the test's own executable.
+
+// The attributes tell clippy what the whole program is: tests, which may panic.
+#[cfg(test)]
+mod bad_bundles;
+#[cfg(test)]
+mod bad_sources;
+#[cfg(test)]
+mod build;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod deploys;
+#[cfg(test)]
+mod failing_handlers;
+#[cfg(test)]
+mod http_limits;
+#[cfg(test)]
+mod http_streams;
+#[cfg(test)]
+mod isolation;
+#[cfg(test)]
+mod tidy;
+
+#[cfg(test)]
+mod support;

@@ -1,0 +1,172 @@
+//! A process that serves an application, for as long as a test needs it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tempfile::TempDir;
+
+use super::command::{Ran, isolith, json, ran};
+use super::http1::{Connection, Reply, Request};
+use super::{PATIENCE, eventually};
+
+/// A running `isolith serve`. Dropping it ends the process.
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    folder: TempDir,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves the application file with these bundles; returns once it listens.
+    pub(crate) fn start(app: &Path, bundles: &[PathBuf]) -> Self {
+        Self::start_with(&fs::read_to_string(app).unwrap(), bundles)
+    }
+
+    /// Serves an application file of this text.
+    pub(crate) fn start_with(app: &str, bundles: &[PathBuf]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dist = folder.path().join("dist");
+        fs::create_dir(&dist).unwrap();
+        for (place, file) in bundles.iter().enumerate() {
+            fs::copy(file, dist.join(format!("{place}.isolith"))).unwrap();
+        }
+        let file = folder.path().join("app.toml");
+        fs::write(&file, app).unwrap();
+        let mut child = isolith()
+            .arg("serve")
+            .arg(&file)
+            .args(["--listen", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stderr, sink) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = sink.lock().unwrap_or_else(PoisonError::into_inner);
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = said.next().and_then(Result::ok).unwrap_or_default();
+        let address = first.strip_prefix("listening on http://");
+        let Some(address) = address.and_then(|address| address.parse().ok()) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            let _ = reader.join();
+            panic!("it does not serve: {first:?}\n{}", log.lock().unwrap());
+        };
+        Server {
+            child,
+            address,
+            folder,
+            log,
+            reader: Some(reader),
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the process wrote on standard error so far.
+    pub(crate) fn log(&self) -> String {
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits until the log has `text`, and gives the log.
+    pub(crate) fn await_log(&self, text: &str) -> String {
+        eventually(&format!("the log says {text:?}:\n{}", self.log()), || {
+            Some(self.log()).filter(|log| log.contains(text))
+        })
+    }
+
+    /// A connection of its own.
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.address)
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) fn send(&self, request: &Request) -> Reply {
+        self.connect().send(request)
+    }
+
+    /// One GET request on a connection of its own.
+    pub(crate) fn get(&self, target: &str) -> Reply {
+        self.send(&Request::new("GET", target))
+    }
+
+    /// A command to this process: `isolith COMMAND ARGUMENTS`.
+    pub(crate) fn control(&self, arguments: &[&str]) -> Ran {
+        let [command, arguments @ ..] = arguments else {
+            panic!("no command");
+        };
+        let app = self.folder.path().join("app.toml");
+        let mut line = isolith();
+        line.arg(command).arg("--app").arg(app).args(arguments);
+        ran(line.output().unwrap())
+    }
+
+    /// `isolith deploy FILE`
+    pub(crate) fn deploy(&self, bundle: &Path) -> Ran {
+        self.control(&["deploy", bundle.to_str().unwrap()])
+    }
+
+    /// `isolith status --json`
+    pub(crate) fn status(&self) -> serde_json::Value {
+        json(&self.control(&["status", "--json"]).done())
+    }
+
+    /// Asks the process to end, with SIGTERM, and does not wait for it.
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        // The shell has `kill` built in, the system perhaps not.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "kill -TERM \"$0\"", &pid]);
+        assert!(shell.status().unwrap().success());
+    }
+
+    /// Waits for the process to end, and gives its status and its whole log.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
+        let status = eventually("the process ends", || self.child.try_wait().unwrap());
+        self.reader.take().unwrap().join().unwrap();
+        (status, self.log())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
+        self.terminate();
+        let started = std::time::Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if started.elapsed() > PATIENCE / 2 {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let mut rest = String::new();
+        if let Some(mut stdout) = self.child.stdout.take() {
+            let _ = stdout.read_to_string(&mut rest);
+        }
+        if std::thread::panicking() {
+            eprintln!("the server's log:\n{}", self.log());
+        }
+    }
+}
