@@ -208,7 +208,7 @@ fn of_type(schema: &Schema, node: &Node, ty: &Type) -> [String; 3] {
         Type::Bool => ["boolean"; 2],
         Type::Int64 | Type::UInt64 => ["bigint", "bigint | number"],
         Type::Text => ["string"; 2],
-        Type::Data => ["Uint8Array"; 2],
+        Type::Data => ["Uint8Array<ArrayBuffer>", "Uint8Array"],
         Type::Interface(_) | Type::AnyPointer => ["unknown"; 2],
         Type::Struct(id) => {
             return ["", "Init", "Object"].map(|kind| reference(schema, node, *id, kind));

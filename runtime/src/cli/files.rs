@@ -7,7 +7,7 @@ use isolith_capnp::typescript;
 use isolith_services::build::{self, BuildOptions};
 use isolith_services::bundle::Bundle;
 use isolith_services::inspect::Inspection;
-use isolith_services::manifest::Manifest;
+use isolith_services::manifest::{InterfaceRef, Manifest};
 
 use super::{note, print};
 use crate::app::Failure;
@@ -49,9 +49,25 @@ pub(super) fn types(dir: &Path) -> Result<(), Failure> {
         return Err(format!("{}: {text}", manifest.service).into());
     }
     let path = dir.join(TYPES_FILE);
-    std::fs::write(&path, typescript::generate(&Schema::read(&schemas.bytes)?))
+    let text = typescript::generate(&Schema::read(&schemas.bytes)?) + &env_declaration(&manifest);
+    std::fs::write(&path, text)
         .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     print(path.display())
+}
+
+/// A global `Env`: the type of what the manifest puts on `env`.
+fn env_declaration(manifest: &Manifest) -> String {
+    let mut text =
+        String::from("\n/** What the manifest gives this service. */\ndeclare interface Env {\n");
+    for (name, import) in &manifest.imports {
+        let InterfaceRef { file, name: face, .. } = &import.interface;
+        let module = file.strip_suffix(".capnp").unwrap_or(file);
+        text += &format!("  readonly {name}: import(\"isolith:{module}\").{face}.Client;\n");
+    }
+    for name in manifest.vars.keys() {
+        text += &format!("  readonly {name}: string;\n");
+    }
+    text + "}\n"
 }
 
 /// Opens a bundle; the error names the file.

@@ -1,8 +1,6 @@
 // Shopping carts: quantities, limits and totals. Keeps nothing: see schema/cart.capnp.
 import { z } from "zod";
-import type { Auth } from "isolith:schema/auth";
 import type { Cart } from "isolith:schema/cart";
-import type { Catalog } from "isolith:schema/catalog";
 import { type Line, type Rules, changed, overLimit, totals } from "./cart";
 
 const whole = z.coerce.number().int().min(0);
@@ -13,11 +11,6 @@ const Settings = z.object({
   FREE_SHIPPING_FROM_CENTS: whole,
   SHIPPING_CENTS: whole,
 });
-
-interface Env {
-  AUTH: Auth.Client;
-  CATALOG: Catalog.Client;
-}
 
 export class CartService implements Cart.Server {
   readonly #env: Env;

@@ -1,5 +1,4 @@
 // The cart as the routes need it: priced by the cart service, or the problem that it found.
-import type { Env } from "./env";
 import { Problem } from "./problem";
 import type { Lines } from "./session";
 

@@ -2,7 +2,6 @@
 import type { Context } from "isolith:schema";
 import * as api from "./api";
 import { script, style } from "./assets";
-import type { Env } from "./env";
 import { shopPage } from "./page";
 import { toProblem } from "./problem";
 import { type Route, dispatch } from "./router";

@@ -1,6 +1,5 @@
 // From method and path to a handler.
 import type { Context } from "isolith:schema";
-import type { Env } from "./env";
 import { Problem } from "./problem";
 
 /** One request on its way through a handler. */

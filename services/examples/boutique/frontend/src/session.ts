@@ -1,7 +1,6 @@
 // Who is asking, and what is in their cart. Both come with the request: a session token, and the
 // cart's lines sealed by the auth service, so that any instance can answer.
 import { z } from "zod";
-import type { Env } from "./env";
 import { Problem } from "./problem";
 
 const SESSION_COOKIE = "session";
