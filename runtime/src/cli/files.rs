@@ -60,7 +60,9 @@ fn env_declaration(manifest: &Manifest) -> String {
     let mut text =
         String::from("\n/** What the manifest gives this service. */\ndeclare interface Env {\n");
     for (name, import) in &manifest.imports {
-        let InterfaceRef { file, name: face, .. } = &import.interface;
+        let InterfaceRef {
+            file, name: face, ..
+        } = &import.interface;
         let module = file.strip_suffix(".capnp").unwrap_or(file);
         text += &format!("  readonly {name}: import(\"isolith:{module}\").{face}.Client;\n");
     }

@@ -1,6 +1,5 @@
 //! One request and its response.
 
-use std::fmt;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -9,7 +8,7 @@ use http::{Method, Request, Response};
 use hyper::body::{Body as _, Incoming};
 
 use super::Settings;
-use super::request::{self, Upload};
+use super::request::{self, RequestId, Upload};
 use super::response::{self, ResponseBody};
 use crate::error::CallError;
 use crate::http_error::Problem;
@@ -23,16 +22,6 @@ const EPOCH: HeaderName = HeaderName::from_static("isolith-epoch");
 /// Names the request in the log.
 const REQUEST: HeaderName = HeaderName::from_static("isolith-request");
 
-/// Names one request in the log and to its client. Random.
-#[derive(Clone, Copy)]
-pub(super) struct RequestId(u64);
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
 /// Serves one request; what goes wrong becomes the response.
 ///
 /// # Cancel safety
@@ -42,7 +31,7 @@ pub(super) async fn respond(
     settings: &Settings,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let id = RequestId(fastrand::u64(..));
+    let id = RequestId::random();
     let method = request.method().clone();
     let started = Instant::now();
     let deadline = started + settings.http.request_timeout;

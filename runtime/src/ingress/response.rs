@@ -10,7 +10,7 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use super::exchange::RequestId;
+use super::request::RequestId;
 use super::request::{connection_options, is_hop_by_hop};
 use crate::shard;
 use crate::shard::http::{BodyChunk, HttpBody, HttpResponse};

@@ -65,12 +65,17 @@ pub(crate) async fn answer(response: h2::client::ResponseFuture) -> Answer {
 impl Answer {
     /// The next bytes of the body; `None` at its end.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
-        let data = self.body.data().await?.unwrap();
-        self.body
-            .flow_control()
-            .release_capacity(data.len())
-            .unwrap();
-        Some(data)
+        loop {
+            let data = self.body.data().await?.unwrap();
+            self.body
+                .flow_control()
+                .release_capacity(data.len())
+                .unwrap();
+            // A body may end with a frame that has nothing in it.
+            if !data.is_empty() {
+                return Some(data);
+            }
+        }
     }
 
     /// The whole body.

@@ -1,10 +1,10 @@
 //! A process that serves an application, for as long as a test needs it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -17,6 +17,8 @@ use super::{PATIENCE, eventually};
 /// A running `isolith serve`. Dropping it ends the process.
 pub(crate) struct Server {
     child: Child,
+    /// Held open: the process may write to it.
+    _stdout: BufReader<ChildStdout>,
     address: SocketAddr,
     folder: TempDir,
     log: Arc<Mutex<String>>,
@@ -58,9 +60,10 @@ impl Server {
                 log.push('\n');
             }
         });
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = said.next().and_then(Result::ok).unwrap_or_default();
-        let address = first.strip_prefix("listening on http://");
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        stdout.read_line(&mut first).unwrap();
+        let address = first.trim_end().strip_prefix("listening on http://");
         let Some(address) = address.and_then(|address| address.parse().ok()) else {
             let _ = child.kill();
             let _ = child.wait();
@@ -69,6 +72,7 @@ impl Server {
         };
         Server {
             child,
+            _stdout: stdout,
             address,
             folder,
             log,
@@ -160,10 +164,6 @@ impl Drop for Server {
                 let _ = self.child.kill();
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        let mut rest = String::new();
-        if let Some(mut stdout) = self.child.stdout.take() {
-            let _ = stdout.read_to_string(&mut rest);
         }
         if std::thread::panicking() {
             eprintln!("the server's log:\n{}", self.log());
