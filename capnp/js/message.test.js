@@ -304,7 +304,7 @@
     };
     const proto = Object.getPrototypeOf(Uint8Array.prototype);
     const spied = [
-      [Object.prototype, ['then', 'get', 'id', 'blobs', 'kinds', 'toObject', 'toJSON']],
+      [Object.prototype, ['then', 'get', 'id', 'blobs', 'v', 'u8', 'buffer', 'kinds', 'toObject', 'toJSON']],
       [Array.prototype, ['0', '1', 'push', 'map', 'at', Symbol.iterator]],
       [String.prototype, ['charCodeAt', 'slice', 'replace', 'at', Symbol.iterator]],
       [proto, ['set', 'slice', 'subarray', 'fill', 'length', 'buffer', 'byteOffset', 'byteLength', Symbol.toStringTag, Symbol.iterator]],

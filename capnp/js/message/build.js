@@ -60,6 +60,7 @@ class Builder {
     this.blobs = null;
   }
 }
+setPrototypeOf(Builder.prototype, null);
 freeze(Builder.prototype);
 
 /** Reserves `bytes`, a multiple of 8, without clearing them. */

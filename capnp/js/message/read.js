@@ -17,6 +17,8 @@ class Chunk {
     this.i64 = new BigInt64s(buffer, 0, words);
   }
 }
+// A setter put on Object.prototype must not see what a constructor here assigns.
+setPrototypeOf(Chunk.prototype, null);
 
 /**
  * Bytes [base, end) of a buffer, one segment of `message`. A message is its own segment 0.
@@ -36,6 +38,7 @@ class Segment {
     this.limit = TRAVERSAL_LIMIT_WORDS;
   }
 }
+setPrototypeOf(Segment.prototype, null);
 
 /**
  * A message whose segment 0 is [base, end) of `chunk`; base is a multiple of 8. `segments`
@@ -208,10 +211,18 @@ function readBytes(s, p, what) {
 }
 
 function readText(s, p, absent) {
-  if (isNull(s, p)) return absent;
-  const length = readBytes(s, p, 'Text');
-  const at = foundAt;
-  s = foundSegment;
+  const lo = s.v.i32[p >> 2];
+  const hi = s.v.i32[(p >> 2) + 1];
+  let length = hi >>> 3;
+  let at = p + 8 + (lo >> 2) * 8;
+  if ((lo & 3) !== 1 || (hi & 7) !== 2) {
+    if (lo === 0 && hi === 0) return absent;
+    length = readBytes(s, p, 'Text');
+    at = foundAt;
+    s = foundSegment;
+  } else if (at < s.base || at + length > s.end) {
+    throw outOfBounds();
+  }
   pay(s.m, 1 + (length >> 3));
   const u8 = viewsOf(s).u8;
   if (length === 0 || u8[at + length - 1] !== 0) throw malformed('Text without its final 0');
@@ -219,14 +230,26 @@ function readText(s, p, absent) {
   return shortText(u8, at, at + length - 1);
 }
 
+/** At most 32 bytes. Few parts, for a string in many parts is slow to read. */
 function shortText(u8, start, end) {
   let t = start;
   let text = '';
-  for (; t + 8 <= end; t += 8) {
+  for (; t + 16 <= end; t += 16) {
+    const a = u8[t], b = u8[t + 1], c = u8[t + 2], d = u8[t + 3];
+    const e = u8[t + 4], f = u8[t + 5], g = u8[t + 6], h = u8[t + 7];
+    const i = u8[t + 8], j = u8[t + 9], k = u8[t + 10], l = u8[t + 11];
+    const m = u8[t + 12], n = u8[t + 13], o = u8[t + 14], p = u8[t + 15];
+    if ((a | b | c | d | e | f | g | h | i | j | k | l | m | n | o | p) > 127) {
+      return utf8Decode(u8, start, end);
+    }
+    text += fromCharCode(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p);
+  }
+  if (t + 8 <= end) {
     const a = u8[t], b = u8[t + 1], c = u8[t + 2], d = u8[t + 3];
     const e = u8[t + 4], f = u8[t + 5], g = u8[t + 6], h = u8[t + 7];
     if ((a | b | c | d | e | f | g | h) > 127) return utf8Decode(u8, start, end);
     text += fromCharCode(a, b, c, d, e, f, g, h);
+    t += 8;
   }
   if (t + 4 <= end) {
     const a = u8[t], b = u8[t + 1], c = u8[t + 2], d = u8[t + 3];

@@ -159,24 +159,6 @@ const constant = (array) => freeze(setPrototypeOf(array, null));
 const copy = (array) => copyBytes(array, 0, array.length);
 const notObject = (value) => new Problem(expected('an object', value));
 
-/** An entry of a generated interface. */
-function method({ name, ordinal, where, Params, encodeParams, Results, encodeResults }) {
-  const encoder = (encode, place) => (b, value) => {
-    try {
-      encode(b, value === undefined ? nothing : value, b.offset, DEPTH_LIMIT);
-    } catch (error) {
-      throw atTop(error, place);
-    }
-  };
-  return freeze({
-    name,
-    ordinal,
-    readParams: (message) => readRoot(Params, message),
-    readResults: (message) => readRoot(Results, message),
-    encodeParams: encoder(encodeParams, `${where} params`),
-    encodeResults: encoder(encodeResults, `${where} results`),
-  });
-}
 const nothing = freeze({ __proto__: null });
 
 const rt = freeze({
@@ -186,7 +168,7 @@ const rt = freeze({
   MessageError,
   Builder,
   ABSENT,
-  method,
+  nothing,
   names: constant,
   named,
   copy,

@@ -19,7 +19,7 @@ impl Plan<'_> {
     constructor(s, d, n, c, l) {{
       this.#s = s; this.#v = s.v; this.#d = d; this.#n = n; this.#c = c; this.#l = l;
     }}
-    static absent(o) {{ return #s in o && o.#s === ABSENT; }}
+    static absent(o) {{ return o instanceof S{index} && #s in o && o.#s === ABSENT; }}
 ",
             node.name
         );

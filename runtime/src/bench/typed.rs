@@ -165,16 +165,8 @@ impl Bench {
     pub(super) async fn round(&self, calls: u32) -> Result<TypedCalls, Error> {
         Ok(TypedCalls {
             small_ns: self.small(calls, 1).await?,
-            small_32_ns: if std::env::var_os("NOBLOB").is_some() {
-                0.0
-            } else {
-                self.small(calls, 32).await?
-            },
-            mib_ns: if std::env::var_os("NOBLOB").is_some() {
-                0.0
-            } else {
-                self.blob(calls, 1 << 20).await?
-            },
+            small_32_ns: self.small(calls, 32).await?,
+            mib_ns: self.blob(calls, 1 << 20).await?,
             admission_ns: self.admissions(calls)?,
         })
     }

@@ -39,6 +39,7 @@ pub(super) struct Engine {
     /// `None` only while it is being dropped.
     live: Option<Live>,
     host: Rc<HostState>,
+    rejections: Rc<Rejections>,
     bundle: isolith_versions::BundleId,
 }
 
@@ -145,7 +146,8 @@ impl Engine {
         isolate.set_promise_reject_callback(on_promise_reject);
         isolate.set_slot(owner);
         isolate.set_slot(Rc::clone(host));
-        isolate.set_slot(Rejections::default());
+        let rejections = Rc::<Rejections>::default();
+        isolate.set_slot(Rc::clone(&rejections));
         let attached = {
             v8::scope!(let scope, &mut isolate);
             let context = v8::Context::new(scope, v8::ContextOptions::default());
@@ -177,6 +179,7 @@ impl Engine {
                 isolate,
             }),
             host: Rc::clone(host),
+            rejections,
             bundle,
         };
         engine.attach(program, limits, wire)?;
@@ -188,6 +191,7 @@ impl Engine {
         Engine {
             live: None,
             host: Rc::clone(host),
+            rejections: Rc::default(),
             bundle: program.id().clone(),
         }
     }
@@ -377,6 +381,7 @@ impl Engine {
         events: VecDeque<Event>,
     ) -> Result<(), CallError> {
         let host = Rc::clone(&self.host);
+        let rejections = Rc::clone(&self.rejections);
         self.with(|scope, handles| {
             for event in events {
                 run_event(scope, handles.glue, event, &host)?;
@@ -392,7 +397,7 @@ impl Engine {
                 turn.call(scope, undefined, &[argument])?;
                 scope.perform_microtask_checkpoint();
             }
-            report_rejections(scope, &host);
+            rejections.report(scope, &host);
             Some(())
         })
     }
@@ -466,7 +471,8 @@ impl Drop for Engine {
             } = live;
             drop((glue, context, module, evaluation, adopted));
             isolate.remove_slot::<FormatStack>();
-            isolate.remove_slot::<Rejections>();
+            isolate.remove_slot::<Rc<Rejections>>();
+            self.rejections.list.take();
             // SAFETY: an isolate must be the entered one when it is dropped; dropping exits it.
             unsafe { isolate.enter() };
             drop(isolate);
@@ -771,7 +777,9 @@ fn prepare_stack_trace<'s>(
 
 /// Promises that were rejected with nobody listening, until the end of the turn.
 #[derive(Default)]
-struct Rejections(Vec<(v8::Global<v8::Promise>, v8::Global<v8::Value>)>);
+struct Rejections {
+    list: RefCell<Vec<(v8::Global<v8::Promise>, v8::Global<v8::Value>)>>,
+}
 
 /// Rejections that one turn remembers; those past it are dropped unreported.
 const REJECTIONS_PER_TURN: usize = 64;
@@ -779,40 +787,38 @@ const REJECTIONS_PER_TURN: usize = 64;
 unsafe extern "C" fn on_promise_reject(message: v8::PromiseRejectMessage<'_>) {
     v8::callback_scope!(unsafe scope, &message);
     let promise = v8::Global::new(scope, message.get_promise());
+    let Some(rejections) = scope.get_slot::<Rc<Rejections>>() else {
+        return;
+    };
+    let mut list = rejections.list.borrow_mut();
     match message.get_event() {
         v8::PromiseRejectEvent::PromiseRejectWithNoHandler => {
-            let Some(value) = message.get_value() else {
-                return;
-            };
-            let value = v8::Global::new(scope, value);
-            if let Some(rejections) = scope.get_slot_mut::<Rejections>()
-                && rejections.0.len() < REJECTIONS_PER_TURN
+            if let Some(value) = message.get_value()
+                && list.len() < REJECTIONS_PER_TURN
             {
-                rejections.0.push((promise, value));
+                list.push((promise, v8::Global::new(scope, value)));
             }
         }
         v8::PromiseRejectEvent::PromiseHandlerAddedAfterReject => {
-            if let Some(rejections) = scope.get_slot_mut::<Rejections>() {
-                rejections.0.retain(|(rejected, _)| *rejected != promise);
-            }
+            list.retain(|(rejected, _)| *rejected != promise);
         }
         _ => {}
     }
 }
 
-fn report_rejections(scope: &mut v8::PinScope<'_, '_>, host: &HostState) {
-    let Some(rejections) = scope.get_slot_mut::<Rejections>() else {
-        return;
-    };
-    if rejections.0.is_empty() {
-        return;
-    }
-    for (_, value) in std::mem::take(&mut rejections.0) {
-        let value = v8::Local::new(scope, value);
-        let text = describe(scope, value);
-        host.log(
-            crate::host::LogLevel::Error,
-            format!("a promise was rejected and nothing handles it: {text}"),
-        );
+impl Rejections {
+    /// Logs what nobody handles, at the end of a turn.
+    fn report(&self, scope: &mut v8::PinScope<'_, '_>, host: &HostState) {
+        if self.list.borrow().is_empty() {
+            return;
+        }
+        for (_, value) in self.list.take() {
+            let value = v8::Local::new(scope, value);
+            let text = describe(scope, value);
+            host.log(
+                crate::host::LogLevel::Error,
+                format!("a promise was rejected and nothing handles it: {text}"),
+            );
+        }
     }
 }

@@ -46,20 +46,20 @@ impl Memory {
         &self.store
     }
 
-    /// The 32-bit word at `index`, counted in words; 0 outside the memory.
-    pub(crate) fn word(&self, index: usize) -> i32 {
-        if index >= self.len / 4 {
-            return 0;
+    /// The 32-bit words from `index` on, counted in words; `None` if they do not all lie inside.
+    pub(crate) fn words<const N: usize>(&self, index: usize) -> Option<[i32; N]> {
+        if index.checked_add(N)? > self.len / 4 {
+            return None;
         }
         // SAFETY: in bounds and aligned; no other thread touches the memory.
-        unsafe { self.base.cast::<i32>().add(index).read() }
+        Some(unsafe { self.base.cast::<i32>().add(index).cast().read() })
     }
 
-    /// Sets the 32-bit word at `index`; does nothing outside the memory.
-    pub(crate) fn set_word(&self, index: usize, value: i32) {
-        if index < self.len / 4 {
-            // SAFETY: as in `word`.
-            unsafe { self.base.cast::<i32>().add(index).write(value) }
+    /// Sets the 32-bit words from `index` on; does nothing if they do not all lie inside.
+    pub(crate) fn set_words<const N: usize>(&self, index: usize, words: [i32; N]) {
+        if index.checked_add(N).is_some_and(|end| end <= self.len / 4) {
+            // SAFETY: as in `words`.
+            unsafe { self.base.cast::<i32>().add(index).cast().write(words) }
         }
     }
 

@@ -32,7 +32,7 @@ use engine::{Engine, Evaluation};
 use exchange::Exchange;
 use memory::Memory;
 use native::Owner;
-use wire::{CHUNK_BYTES, MOVED, RING_RECORDS, Record, RecordKind, Wire};
+use wire::{CHUNK_BYTES, MOVED, Record, RecordKind, Wire};
 
 /// A segment of a message that moves from one isolate to another: a sealed backing store, and the
 /// bytes of it that the segment has.
@@ -108,8 +108,12 @@ struct Delivery {
     moved: Vec<Segment>,
 }
 
+/// Mail for the next turn: records in the in-ring, and behind them those that had no room there
+/// or came while JavaScript was reading it.
 struct Inbox {
-    queue: VecDeque<Delivery>,
+    /// What moved with the records in the in-ring, in their order.
+    moved: Vec<Segment>,
+    overflow: VecDeque<Delivery>,
     /// Where the next small message is copied to; JavaScript maps it by a `Chunk` record.
     chunk: Option<Memory>,
     chunk_used: usize,
@@ -186,7 +190,8 @@ impl Isolate {
                 schedule: Cell::new(Schedule::Idle),
                 wire,
                 inbox: RefCell::new(Inbox {
-                    queue: VecDeque::new(),
+                    moved: Vec::new(),
+                    overflow: VecDeque::new(),
                     chunk: None,
                     chunk_used: 0,
                 }),
@@ -254,6 +259,10 @@ impl Isolate {
     /// the sender cannot change what is read, and what is read is freed by this isolate's own
     /// garbage collector.
     pub(crate) fn receive(&self, mut record: Record, segment0: Segment0<'_>, moved: Vec<Segment>) {
+        let ring = match self.schedule.get() {
+            Schedule::Idle | Schedule::Queued => Some(&self.wire),
+            Schedule::Running => None,
+        };
         let mut inbox = self.inbox.borrow_mut();
         match segment0 {
             Segment0::Moved(length) => {
@@ -261,21 +270,21 @@ impl Isolate {
                 record.length = length;
             }
             Segment0::Small(bytes) => {
-                let offset = inbox.copy_in(bytes);
+                let offset = inbox.copy_in(bytes, ring);
                 // Both are at most a chunk's size, or at most the outbox's for a chunk of its own.
                 record.offset = offset as i32;
                 record.length = bytes.len() as i32;
             }
         }
         record.segments = i32::try_from(moved.len()).unwrap_or(i32::MAX);
-        inbox.queue.push_back(Delivery { record, moved });
+        inbox.put(Delivery { record, moved }, ring);
         drop(inbox);
         self.wake();
     }
 
     /// Calls and results that wait to be handed to JavaScript.
     pub(crate) fn queued(&self) -> usize {
-        self.inbox.borrow().queue.len()
+        self.wire.in_count() + self.inbox.borrow().overflow.len()
     }
 
     /// Takes an event in.
@@ -296,15 +305,17 @@ impl Isolate {
     /// Runs one turn. The shard calls it, from its own loop only.
     pub(crate) fn turn(self: &Rc<Self>, shard: &Rc<Shard>) {
         self.schedule.set(Schedule::Running);
-        let moved = self.fill_ring();
+        let moved = self.inbox.borrow_mut().open(&self.wire);
         let events = std::mem::take(&mut *self.events.borrow_mut());
         let outcome = {
             let mut engine = self.engine.borrow_mut();
             let _watched = shard.watch(self.slot);
             engine.turn(&self.wire, moved, &self.blobs, events)
         };
+        self.wire.set_in_count(0);
         shard.collect(self);
         if let Err(error) = outcome {
+            self.inbox.borrow_mut().discard();
             shard.fail_isolate(self, &error);
         }
         if self.life.get() == Life::Loading {
@@ -316,26 +327,15 @@ impl Isolate {
         }
     }
 
-    /// Moves deliveries into the in-ring, as many as fit, and returns the segments that moved
-    /// with them, in order.
-    fn fill_ring(&self) -> Vec<Segment> {
-        let mut inbox = self.inbox.borrow_mut();
-        let count = inbox.queue.len().min(RING_RECORDS);
-        let mut moved = Vec::new();
-        for (index, delivery) in inbox.queue.drain(..count).enumerate() {
-            self.wire.put(index, &delivery.record);
-            moved.extend(delivery.moved);
-        }
-        self.wire.set_in_count(count);
-        moved
-    }
-
     pub(crate) fn wire(&self) -> &Wire {
         &self.wire
     }
 
     /// The next `count` segments that JavaScript gave.
     pub(crate) fn take_given(&self, count: i32) -> Vec<Segment> {
+        if count == 0 {
+            return Vec::new();
+        }
         let mut given = self.given.borrow_mut();
         let count = usize::try_from(count).unwrap_or(0).min(given.len());
         given.drain(..count).collect()
@@ -427,8 +427,39 @@ impl Isolate {
 }
 
 impl Inbox {
+    /// Puts a delivery where its turn to be read comes: `ring` is the ring that may be written now.
+    fn put(&mut self, delivery: Delivery, ring: Option<&Wire>) {
+        if let Some(wire) = ring
+            && self.overflow.is_empty()
+            && wire.put(&delivery.record)
+        {
+            self.moved.extend(delivery.moved);
+        } else {
+            self.overflow.push_back(delivery);
+        }
+    }
+
+    /// Fills the ring for a turn, and returns what moved with its records.
+    fn open(&mut self, wire: &Wire) -> Vec<Segment> {
+        while let Some(delivery) = self.overflow.front()
+            && wire.put(&delivery.record)
+        {
+            if let Some(delivery) = self.overflow.pop_front() {
+                self.moved.extend(delivery.moved);
+            }
+        }
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Drops all mail after a turn that was cut short: whoever waits for an answer is told, and
+    /// JavaScript may not have come to know the receive chunk.
+    fn discard(&mut self) {
+        self.overflow.clear();
+        self.chunk = None;
+    }
+
     /// Copies `bytes` into the receive chunk, taking a new chunk if they do not fit.
-    fn copy_in(&mut self, bytes: &[u8]) -> usize {
+    fn copy_in(&mut self, bytes: &[u8], ring: Option<&Wire>) -> usize {
         if let Some(chunk) = &self.chunk
             && chunk.write(self.chunk_used, bytes)
         {
@@ -438,7 +469,7 @@ impl Inbox {
         }
         let chunk = Memory::new(CHUNK_BYTES.max(bytes.len()));
         chunk.write(0, bytes);
-        self.queue.push_back(Delivery {
+        let delivery = Delivery {
             record: Record {
                 kind: RecordKind::Chunk,
                 id: (0, 0),
@@ -453,7 +484,8 @@ impl Inbox {
                 base: 0,
                 end: 0,
             }],
-        });
+        };
+        self.put(delivery, ring);
         self.chunk = Some(chunk);
         self.chunk_used = bytes.len();
         0

@@ -101,9 +101,13 @@ impl Wire {
         &self.outbox
     }
 
-    /// Writes the record at `index` of the in-ring.
-    pub(crate) fn put(&self, index: usize, record: &Record) {
-        let words = [
+    /// Adds a record to the in-ring; false, and nothing done, if it is full.
+    pub(crate) fn put(&self, record: &Record) -> bool {
+        let count = self.in_count();
+        if count >= RING_RECORDS {
+            return false;
+        }
+        let words: [i32; RECORD_WORDS] = [
             record.kind as i32,
             record.id.0,
             record.id.1,
@@ -114,42 +118,58 @@ impl Wire {
             record.length,
             record.segments,
         ];
-        let base = IN_RING + index * RECORD_WORDS;
-        for (i, word) in words.into_iter().enumerate() {
-            self.rings.set_word(base + i, word);
-        }
+        self.rings.set_words(IN_RING + count * RECORD_WORDS, words);
+        self.set_in_count(count + 1);
+        true
     }
 
     /// Says how many records the in-ring holds.
     pub(crate) fn set_in_count(&self, count: usize) {
         // At most RING_RECORDS.
-        self.rings.set_word(IN_COUNT, count as i32);
+        self.rings.set_words(IN_COUNT, [count as i32]);
     }
 
     /// How many records the in-ring holds.
     pub(crate) fn in_count(&self) -> usize {
-        usize::try_from(self.rings.word(IN_COUNT)).unwrap_or(0)
+        self.count(IN_COUNT)
     }
 
     /// How many records the out-ring holds, and empties it.
     pub(crate) fn take_out_count(&self) -> usize {
-        let count = self.rings.word(OUT_COUNT);
-        self.rings.set_word(OUT_COUNT, 0);
-        usize::try_from(count).map_or(0, |n| n.min(RING_RECORDS))
+        let count = self.count(OUT_COUNT);
+        if count > 0 {
+            self.rings.set_words(OUT_COUNT, [0]);
+        }
+        count
+    }
+
+    fn count(&self, index: usize) -> usize {
+        let [count] = self.rings.words(index).unwrap_or([0]);
+        usize::try_from(count).map_or(0, |count| count.min(RING_RECORDS))
     }
 
     /// The record at `index` of the out-ring; `None` if its kind is unknown.
     pub(crate) fn get(&self, index: usize) -> Option<Record> {
-        let base = OUT_RING + index * RECORD_WORDS;
-        let word = |i: usize| self.rings.word(base + i);
+        let words: [i32; RECORD_WORDS] = self.rings.words(OUT_RING + index * RECORD_WORDS)?;
+        let [
+            kind,
+            id,
+            id_high,
+            target,
+            root,
+            root_high,
+            offset,
+            length,
+            segments,
+        ] = words;
         Some(Record {
-            kind: RecordKind::from_word(word(0))?,
-            id: (word(1), word(2)),
-            target: word(3),
-            root: (word(4), word(5)),
-            offset: word(6),
-            length: word(7),
-            segments: word(8),
+            kind: RecordKind::from_word(kind)?,
+            id: (id, id_high),
+            target,
+            root: (root, root_high),
+            offset,
+            length,
+            segments,
         })
     }
 }

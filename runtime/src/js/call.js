@@ -110,18 +110,20 @@
   let builderOptions;
   let chunk = null;
 
-  // Promises of calls that this isolate made, by the index that names the call to the host.
-  const pending = [];
-  const freePending = [];
+  // Calls that this isolate made, by the index that names the call to the host. A place without
+  // a call has the index of the next such place, or of the end.
+  const pending = setPrototypeOf([], null);
+  let freePending = 0;
 
   class Pending {
-    constructor(resolve, reject, method, label) {
-      this.resolve = resolve;
-      this.reject = reject;
+    constructor(method, label) {
+      this.resolve = undefined;
+      this.reject = undefined;
       this.method = method;
       this.label = label;
     }
   }
+  setPrototypeOf(Pending.prototype, null);
 
   // Leaves a record for the host. The host reads it when the stack has unwound.
   function post(kind, idLow, idHigh, target, frame, offset, length, buffers) {
@@ -195,41 +197,35 @@
   // A builder with no outbox under it.
   const privateBuilder = () => new message.Builder(new ArrayBuffer(512), 512, builderOptions);
 
-  let resolveNext;
-  let rejectNext;
-  const capture = (resolve, reject) => {
-    resolveNext = resolve;
-    rejectNext = reject;
-  };
-
   // Makes a call in the name of the request that the current code runs for.
   function call(importIndex, method, label, params) {
-    const promise = new Promise(capture);
-    const resolve = resolveNext;
-    const reject = rejectNext;
+    const entry = new Pending(method, label);
+    const promise = new Promise((resolve, reject) => {
+      entry.resolve = resolve;
+      entry.reject = reject;
+    });
     const frame = getContext();
     if (frame === undefined) {
-      reject(new CallError('requestEnded', '', 'no request is being handled here; a call to ' +
+      entry.reject(new CallError('requestEnded', '', 'no request is being handled here; a call to ' +
         'another service needs one (module scope and constructors have none)', '', '', '', label));
       return promise;
     }
-    const id = freePending.length > 0 ? freePending.pop() : pending.length;
-    pending[id] = new Pending(resolve, reject, method, label);
+    const id = freePending;
+    freePending = id < pending.length ? pending[id] : id + 1;
+    pending[id] = entry;
     try {
       send(CALL, id, 0, (importIndex << 16) | method.ordinal, frame, method.encodeParams,
         params === undefined ? EMPTY : params);
     } catch (error) {
-      pending[id] = undefined;
-      freePending.push(id);
-      reject(error);
+      takePending(id).reject(error);
     }
     return promise;
   }
 
   function takePending(id) {
     const entry = pending[id];
-    pending[id] = undefined;
-    freePending.push(id);
+    pending[id] = freePending;
+    freePending = id;
     return entry;
   }
 
@@ -287,7 +283,7 @@
     setContext(frame);
     let result;
     try {
-      result = entry.instance[method.name](method.readParams(params), new Context(frame));
+      result = method.invoke(entry.instance, method.readParams(params), new Context(frame));
     } catch (error) {
       fail(frame, error);
       return;
@@ -481,7 +477,7 @@
         host.replyJson(id, 'badArgument', `${error.message}`);
         return;
       }
-      const value = await entry.instance[method.name](params, new Context(frame));
+      const value = await method.invoke(entry.instance, params, new Context(frame));
       const results = method.readResults(encodeAlone(method.encodeResults, value === undefined ? EMPTY : value));
       host.replyJson(id, '', jsonStringify(results.toObject(), jsonValue, 2));
     } catch (error) {

@@ -61,8 +61,10 @@ pub(crate) struct Shard {
     calls: RefCell<CallTable>,
     /// Slots of isolates that wait for a turn.
     ready: RefCell<VecDeque<usize>>,
-    /// Wakes the pump when `ready` was empty.
+    /// Wakes the pump when it sleeps.
     wake: Notify,
+    /// Whether somebody takes from `ready` now, until it is empty.
+    pumping: Cell<bool>,
     /// True if a pin has ended and something may be unloaded.
     sweep_due: Cell<bool>,
     watch: Arc<Watch>,
@@ -92,6 +94,7 @@ impl Shard {
             calls: RefCell::new(CallTable::new(limits.calls_in_flight_per_shard)),
             ready: RefCell::default(),
             wake: Notify::new(),
+            pumping: Cell::new(false),
             sweep_due: Cell::new(false),
             watch: Watch::new(limits.turn),
             tasks,
@@ -138,9 +141,8 @@ impl Shard {
 
     /// Puts an isolate into the queue for a turn. The isolate makes sure that it stands there once.
     pub(crate) fn enqueue(&self, slot: usize) {
-        let mut ready = self.ready.borrow_mut();
-        ready.push_back(slot);
-        if ready.len() == 1 {
+        self.ready.borrow_mut().push_back(slot);
+        if !self.pumping.get() {
             self.wake.notify_one();
         }
     }

@@ -21,10 +21,12 @@ impl Shard {
         let (_idle, none) = mpsc::unbounded_channel();
         let mut posted = posted.unwrap_or(none);
         loop {
+            self.pumping.set(false);
             tokio::select! {
                 () = self.wake.notified() => {}
                 Some(task) = posted.recv() => self.take_task(task),
             }
+            self.pumping.set(true);
             let mut turns = 0;
             while let Some(slot) = self.next_ready() {
                 if let Some(isolate) = self.isolate(slot) {
@@ -71,11 +73,13 @@ impl Shard {
 
     /// Gives turns until nothing is ready, on the caller's stack; for benchmarks without a loop.
     pub(crate) fn run_until_idle(self: &Rc<Self>) {
+        self.pumping.set(true);
         while let Some(slot) = self.next_ready() {
             if let Some(isolate) = self.isolate(slot) {
                 isolate.turn(self);
             }
         }
+        self.pumping.set(false);
     }
 
     fn next_ready(&self) -> Option<usize> {

@@ -36,7 +36,9 @@ impl Watch {
     }
 
     pub(super) fn enter(&self, slot: usize) -> Watched<'_> {
-        self.turn.fetch_add(1, Ordering::Relaxed);
+        // Only the shard's own thread writes.
+        let turn = self.turn.load(Ordering::Relaxed);
+        self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
         self.running.store(slot + 1, Ordering::Release);
         Watched(self)
     }
