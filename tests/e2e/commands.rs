@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::bundles::{bundle, bundles};
 use crate::support::command::{json, run, run_in};
 use crate::support::server::Server;
-use crate::support::{case, copy_project};
+use crate::support::{case, copy_project, positions};
 
 const FRONT: &str = "tests/cases/lab/front";
 const GREETER: &str = "tests/cases/lab/greeter";
@@ -69,6 +69,7 @@ fn call_gives_the_result_as_json_or_the_error_with_its_mapped_stack() {
                 "{arguments:?}: {reason:?} is not in {text}"
             );
         }
+        positions(&text, &source);
     }
     // Nothing of it did any harm.
     assert_eq!(server.get("/hello?name=Ada").json(), greeting);

@@ -4,17 +4,19 @@
 use std::fs;
 
 use crate::support::bundles::bundles;
-use crate::support::case;
 use crate::support::http1::{Connection, Request};
 use crate::support::server::Server;
+use crate::support::{case, positions};
 
-/// The file and line of a text in a source of the lab, as a log shows it.
-fn position(service: &str, text: &str) -> String {
-    let source = fs::read_to_string(case("lab").join(service).join("src/main.ts")).unwrap();
+fn source(service: &str) -> String {
+    fs::read_to_string(case("lab").join(service).join("src/main.ts")).unwrap()
+}
+
+/// Line and column of a text in a source.
+fn position(source: &str, text: &str) -> (usize, usize) {
     let mut lines = (1..).zip(source.lines());
     let found = lines.find_map(|(line, content)| Some((line, content.find(text)? + 1)));
-    let (line, column) = found.unwrap();
-    format!("src/main.ts:{line}:{column}")
+    found.unwrap()
 }
 
 fn lab() -> Server {
@@ -75,11 +77,10 @@ fn a_handler_that_throws_or_rejects_gives_500_and_its_typescript_position_goes_t
         let log = server.await_log(request);
         let (_, entry) = log.split_once(request).unwrap();
         assert!(entry.contains(thrown), "{target}:\n{entry}");
-        let place = position(service, place);
-        assert!(
-            entry.contains(&place),
-            "{target}: {place} is not in\n{entry}"
-        );
+        let source = source(service);
+        let positions = positions(entry, &source);
+        let thrown = position(&source, place);
+        assert_eq!(positions.first(), Some(&thrown), "{target}:\n{entry}");
         expect_next_is_served(&mut connection);
     }
 }
@@ -133,6 +134,7 @@ fn a_response_that_fails_halfway_is_cut_off_rather_than_ended() {
         connection.read_chunk().as_deref(),
         Some(&b"the first part"[..])
     );
+    assert_eq!(server.get("/break-stream").status, 200);
     assert_eq!(connection.read_chunk(), None);
     server.await_log("Error: the second part is missing");
     expect_next_is_served(&mut server.connect());

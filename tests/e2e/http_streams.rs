@@ -161,7 +161,18 @@ fn a_head_request_gets_the_headers_of_get_and_no_body() {
 }
 
 #[test]
-fn a_client_that_leaves_in_the_middle_aborts_the_requests_signal() {
+fn a_client_that_leaves_before_the_response_aborts_the_requests_signal() {
+    let server = lab();
+    let mut waiting = server.connect();
+    waiting.write(b"GET /hold?id=waiting HTTP/1.1\r\nhost: lab.test\r\n\r\n");
+    server.await_log("holding waiting");
+    assert_eq!(server.get("/abandoned?id=waiting").text(), "false");
+    drop(waiting);
+    expect_abandoned(&server, "waiting");
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_of_the_response_aborts_the_requests_signal() {
     let server = lab();
     let mut reading = server.connect();
     reading.write(b"GET /endless?id=reading HTTP/1.1\r\nhost: lab.test\r\n\r\n");
@@ -169,20 +180,16 @@ fn a_client_that_leaves_in_the_middle_aborts_the_requests_signal() {
     assert!(reading.read_chunk().is_some_and(|chunk| !chunk.is_empty()));
     assert_eq!(server.get("/abandoned?id=reading").text(), "false");
     drop(reading);
+    expect_abandoned(&server, "reading");
+}
 
-    let mut waiting = server.connect();
-    waiting.write(b"GET /hold?id=waiting HTTP/1.1\r\nhost: lab.test\r\n\r\n");
-    server.await_log("holding waiting");
-    assert_eq!(server.get("/abandoned?id=waiting").text(), "false");
-    drop(waiting);
-
-    for id in ["reading", "waiting"] {
-        eventually("the signal is aborted", || {
-            (server.get(&format!("/abandoned?id={id}")).text() == "true").then_some(())
-        });
-    }
-    eventually("their pins are released", || {
+/// Sooner or later the service learns that the client is gone, and the request's pin is released.
+fn expect_abandoned(server: &Server, id: &str) {
+    eventually("the pin is released", || {
         (server.status()["requests_in_flight"] == 0).then_some(())
+    });
+    eventually("the signal is aborted", || {
+        (server.get(&format!("/abandoned?id={id}")).text() == "true").then_some(())
     });
 }
 

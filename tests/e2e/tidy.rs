@@ -115,13 +115,19 @@ fn every_member_takes_the_shared_lints_and_none_is_switched_off_outside_of_tests
         if tests(file.strip_prefix(root()).unwrap()) {
             continue;
         }
-        for (number, line) in lines(&file) {
+        let lines = lines(&file);
+        for (place, (number, line)) in lines.iter().enumerate() {
             let switched_off = (line.contains("allow(") || line.contains("expect("))
                 && ["unwrap_used", "expect_used", "clippy::panic"]
                     .iter()
                     .any(|lint| line.contains(lint));
+            // A module that capnpc wrote.
+            let following = lines.iter().skip(place).take(3);
+            let generated = following
+                .into_iter()
+                .any(|(_, line)| line.contains("OUT_DIR"));
             assert!(
-                !switched_off,
+                !switched_off || generated,
                 "{}:{number} switches a lint off",
                 file.display()
             );

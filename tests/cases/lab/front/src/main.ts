@@ -10,6 +10,9 @@ type Handler = (request: Request, url: URL, env: Env) => unknown;
 /** Ids of requests whose clients went away. */
 const abandoned = new Set<string>();
 
+/** Lets `/broken-stream` go on, and fail. */
+let breakStream = () => {};
+
 const handlers: Record<string, Handler> = {
   "/hello": async (_request, url, env) => {
     const { greeting } = await env.GREETER.greet({ name: url.searchParams.get("name") ?? "" });
@@ -38,11 +41,16 @@ const handlers: Record<string, Handler> = {
         start(controller) {
           controller.enqueue(new TextEncoder().encode("the first part"));
         },
-        pull() {
+        async pull() {
+          await new Promise<void>((resolve) => (breakStream = resolve));
           throw new Error("the second part is missing");
         },
       }),
     ),
+  "/break-stream": () => {
+    breakStream();
+    return new Response("broken");
+  },
   "/endless": (request, url) => {
     const id = url.searchParams.get("id") ?? "";
     request.signal.addEventListener("abort", () => abandoned.add(id));
