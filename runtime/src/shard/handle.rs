@@ -156,8 +156,7 @@ async fn run(
                 let _ = reply.send(shard.wire(set));
             }
             Command::Sweep => {
-                shard.discard_ready();
-                shard.sweep();
+                shard.sweep_all();
             }
             Command::Call(call, reply) => {
                 let shard = Rc::clone(&shard);

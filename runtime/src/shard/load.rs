@@ -6,7 +6,7 @@ use std::sync::Arc;
 use isolith_versions::{Digest, VersionSet};
 
 use super::Shard;
-use super::wiring::ShardSet;
+use super::wiring::{SetLife, ShardSet};
 use crate::error::LoadError;
 use crate::isolate::{Isolate, Life};
 use crate::program::Program;
@@ -77,19 +77,34 @@ impl Shard {
             .map(Rc::clone)
     }
 
-    /// P5: unloads each set that the routing table does not name and no root is pinned to, and
-    /// each isolate that served such sets only.
+    /// P5: unloads each set that the routing table has named, names no more, and no root is pinned
+    /// to, and each isolate that served such sets only.
     pub(crate) fn sweep(&self) {
+        self.retire(SetLife::Published);
+    }
+
+    /// Like [`sweep`](Self::sweep), and unloads what was made ready for a deployment that came to
+    /// nothing, too. Only between deployments.
+    pub(crate) fn sweep_all(&self) {
+        self.retire(SetLife::Wired);
+        self.unload(Life::Ready);
+    }
+
+    /// Unloads unpinned sets that are not in force and have come at least as far as `least`.
+    fn retire(&self, least: SetLife) {
         let retired: Vec<Rc<ShardSet>> = {
             let table = self.routing.load();
             let mut sets = self.sets.borrow_mut();
             let (kept, retired) = std::mem::take(&mut *sets).into_iter().partition(|set| {
+                let in_force =
+                    |(named, _): &(Arc<VersionSet>, _)| named.digest() == set.set.digest();
+                if table.sets().iter().any(in_force) {
+                    set.life.set(SetLife::Published);
+                    return true;
+                }
                 // Besides this list, only roots hold a set.
-                Rc::strong_count(set) > 1
-                    || table
-                        .sets()
-                        .iter()
-                        .any(|(named, _)| named.digest() == set.set.digest())
+                let pinned = Rc::strong_count(set) > 1;
+                pinned || (least == SetLife::Published && set.life.get() == SetLife::Wired)
             });
             *sets = kept;
             retired
@@ -98,11 +113,6 @@ impl Shard {
             drop(retired);
             self.unload(Life::Serving);
         }
-    }
-
-    /// Unloads what was loaded for a deployment that was then refused.
-    pub(crate) fn discard_ready(&self) {
-        self.unload(Life::Ready);
     }
 
     /// Drops the isolates in this stage of their life that no compiled set has.

@@ -12,7 +12,7 @@ use super::Shard;
 use super::handle::{JsonCall, JsonReply};
 use super::http::{HttpRequest, HttpResponse};
 use super::roots::{Request, RootKey};
-use super::wiring::ShardSet;
+use super::wiring::{SetLife, ShardSet};
 use crate::error::CallError;
 use crate::isolate::{Event, Isolate};
 
@@ -96,6 +96,7 @@ impl Shard {
                 "try again later",
             )
         })?;
+        set.life.set(SetLife::Published);
         self.admitted.set(self.admitted.get() + 1);
         Ok(Pin {
             shard: Rc::clone(self),

@@ -398,6 +398,33 @@ fn a_new_set_takes_new_requests_and_the_old_one_is_unloaded_when_its_last_pin_en
     });
 }
 
+/// The end of an older set's last pin falls between a deployment's wiring and its publication.
+#[test]
+fn a_set_that_is_about_to_be_published_survives_the_unloading_of_another() {
+    on_shard(|| async {
+        let world = serve(&[auth("1.0.0"), MIDDLE, FRONT], "front", Limits::default()).await;
+        let held = world.shard.admit(0, soon()).unwrap();
+        let schema = SampleSchema::new(SCHEMA).unwrap();
+        let mut sets = Vec::new();
+        for version in ["1.1.0", "1.2.0"] {
+            let programs = programs(&schema, &[auth(version), MIDDLE, FRONT]);
+            let set = solve_samples(&programs, "front").unwrap();
+            world.shard.load(Arc::clone(&programs[0])).await.unwrap();
+            world.shard.wire(Arc::clone(&set)).unwrap();
+            sets.push(set);
+        }
+        world.publish(vec![(sets.remove(0), Weight::WHOLE)]);
+        drop(held);
+        while world.loaded().contains(&"auth@1.0.0".to_owned()) {
+            tokio::task::yield_now().await;
+        }
+        world.publish(vec![(sets.remove(0), Weight::WHOLE)]);
+        let pin = world.shard.admit(0, soon()).unwrap();
+        let seen = world.get(&pin, "http://shop/?pause=0").await.unwrap();
+        assert_eq!(seen, ["1.2.0"; 7].join(" "));
+    });
+}
+
 #[test]
 fn a_mebibyte_reaches_the_callee_and_comes_back_without_a_copy() {
     on_shard(|| async {

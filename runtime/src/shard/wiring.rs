@@ -1,5 +1,6 @@
 //! A version set compiled for one shard: who each import leads to, as an index.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,11 +15,25 @@ pub(crate) struct Target {
     pub(crate) export: u16,
 }
 
+/// Where a compiled set is in its life.
+///
+/// ```text
+/// Wired ──▶ Published ──▶ (dropped, once the table names it no more and no pin holds it)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SetLife {
+    /// A deployment is under way; the routing table is about to name it, or never will.
+    Wired,
+    /// The routing table names it, or has named it.
+    Published,
+}
+
 /// A version set on one shard: its isolates and its edges.
 ///
-/// Looking an edge up takes two indexings. The set is immutable; pins hold it by `Rc`.
+/// Looking an edge up takes two indexings. The wiring is immutable; pins hold it by `Rc`.
 pub(crate) struct ShardSet {
     pub(crate) set: Arc<VersionSet>,
+    pub(crate) life: Cell<SetLife>,
     /// By bundle index of the set.
     isolates: Vec<Rc<Isolate>>,
     /// By isolate slot, then by the caller's import; empty for isolates outside the set.
@@ -48,6 +63,7 @@ impl ShardSet {
         }
         ShardSet {
             set,
+            life: Cell::new(SetLife::Wired),
             isolates,
             targets,
         }
