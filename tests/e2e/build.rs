@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::bundles::bundle;
-use crate::support::command::{isolith, json, ran, run, run_in};
+use crate::support::command::{finish, isolith, json, run, run_in};
 use crate::support::{case, copy_project, root};
 
 /// The folder of a project with npm packages, schemas and exports.
@@ -24,7 +24,7 @@ fn building_twice_in_different_folders_gives_equal_digests_without_node_or_a_cap
         }
         let mut command = isolith();
         command.env("PATH", &nothing).arg("build").arg(&project);
-        let said = ran(command.output().unwrap()).done();
+        let said = finish(command).done();
         let (file, digest) = said.trim_end().rsplit_once(' ').unwrap();
         assert_eq!(Path::new(file), project.join("dist/auth-1.4.0.isolith"));
         (digest.to_owned(), fs::read(file).unwrap())

@@ -31,11 +31,8 @@ fn call_gives_the_result_as_json_or_the_error_with_its_mapped_stack() {
     assert_eq!(json(&default), json!({ "to": 1 }));
 
     let source = fs::read_to_string(case("lab/greeter/src/main.ts")).unwrap();
-    let thrown = 1 + source
-        .lines()
-        .position(|line| line.contains("throw new"))
-        .unwrap();
-    let thrown = format!("at required (src/main.ts:{thrown}:");
+    let line = |text: &str| 1 + source.lines().position(|line| line.contains(text)).unwrap();
+    let thrown = format!("at required (src/main.ts:{}:", line("throw new"));
     let mistakes: [(&[&str], &[&str]); 8] = [
         (
             &["greeter", "greet", r#"{"name": ""}"#],
@@ -69,8 +66,15 @@ fn call_gives_the_result_as_json_or_the_error_with_its_mapped_stack() {
                 "{arguments:?}: {reason:?} is not in {text}"
             );
         }
-        positions(&text, &source);
     }
+    // The stack has the service's own frames and no others.
+    let text = server.control(&["call", "greeter", "greet"]).refused();
+    let lines: Vec<_> = positions(&text).into_iter().map(|(line, _)| line).collect();
+    assert_eq!(
+        lines,
+        [line("throw new"), line("required({ name })")],
+        "{text}"
+    );
     // Nothing of it did any harm.
     assert_eq!(server.get("/hello?name=Ada").json(), greeting);
 }

@@ -1,9 +1,14 @@
 //! Runs the `isolith` binary.
 
 use std::ffi::OsStr;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::PATIENCE;
 
 /// What a command did.
 #[derive(Debug)]
@@ -43,7 +48,9 @@ pub(crate) fn isolith() -> Command {
 
 /// Runs `isolith` with these arguments.
 pub(crate) fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Ran {
-    ran(isolith().args(arguments).output().unwrap())
+    let mut command = isolith();
+    command.args(arguments);
+    finish(command)
 }
 
 /// Runs `isolith` in a folder, on files that the folder holds.
@@ -51,20 +58,50 @@ pub(crate) fn run_in<A: AsRef<OsStr>>(
     folder: &Path,
     arguments: impl IntoIterator<Item = A>,
 ) -> Ran {
-    ran(isolith()
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap())
+    let mut command = isolith();
+    command.args(arguments).current_dir(folder);
+    finish(command)
 }
 
-/// The parts of a finished command.
-pub(crate) fn ran(output: Output) -> Ran {
+/// Runs a command to its end.
+///
+/// # Panics
+/// If it has not ended after [`PATIENCE`]; it is killed then.
+pub(crate) fn finish(mut command: Command) -> Ran {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = read(child.stdout.take().unwrap());
+    let stderr = read(child.stderr.take().unwrap());
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if started.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let said = stdout.join().unwrap() + &stderr.join().unwrap();
+            panic!("{command:?} did not end; it said:\n{said}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
     Ran {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
+        code: status.code(),
+        stdout: stdout.join().unwrap(),
+        stderr: stderr.join().unwrap(),
     }
+}
+
+fn read(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).unwrap();
+        text
+    })
 }
 
 impl Ran {

@@ -1,27 +1,25 @@
 //! A process that serves an application, for as long as a test needs it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 
-use super::command::{Ran, isolith, json, ran};
+use super::command::{Ran, finish, isolith, json};
 use super::http1::{Connection, Reply, Request};
 use super::{PATIENCE, eventually};
 
 /// A running `isolith serve`. Dropping it ends the process.
 pub(crate) struct Server {
     child: Child,
-    /// Held open: the process may write to it.
-    _stdout: BufReader<ChildStdout>,
     address: SocketAddr,
     folder: TempDir,
-    log: Arc<Mutex<String>>,
+    log: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -51,28 +49,34 @@ impl Server {
             .spawn()
             .unwrap();
 
-        let log = Arc::new(Mutex::new(String::new()));
-        let (stderr, sink) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (mut stderr, sink) = (child.stderr.take().unwrap(), Arc::clone(&log));
         let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            // Larger than a record of the log, so that none is seen in part.
+            let mut part = [0; 64 * 1024];
+            while let Ok(length @ 1..) = stderr.read(&mut part) {
                 let mut log = sink.lock().unwrap_or_else(PoisonError::into_inner);
-                log.push_str(&line);
-                log.push('\n');
+                log.extend_from_slice(&part[..length]);
             }
         });
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut first = String::new();
-        stdout.read_line(&mut first).unwrap();
-        let address = first.trim_end().strip_prefix("listening on http://");
+        let (tell, told) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        // Reads on to the end, since the process may write more.
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = tell.send(line);
+            }
+        });
+        let first = told.recv_timeout(PATIENCE).unwrap_or_default();
+        let address = first.strip_prefix("listening on http://");
         let Some(address) = address.and_then(|address| address.parse().ok()) else {
             let _ = child.kill();
             let _ = child.wait();
             let _ = reader.join();
-            panic!("it does not serve: {first:?}\n{}", log.lock().unwrap());
+            panic!("it does not serve: {first:?}\n{}", text(&log));
         };
         Server {
             child,
-            _stdout: stdout,
             address,
             folder,
             log,
@@ -86,10 +90,7 @@ impl Server {
 
     /// What the process wrote on standard error so far.
     pub(crate) fn log(&self) -> String {
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        text(&self.log)
     }
 
     /// Waits until the log has `text`, and gives the log.
@@ -122,7 +123,7 @@ impl Server {
         let app = self.folder.path().join("app.toml");
         let mut line = isolith();
         line.arg(command).arg("--app").arg(app).args(arguments);
-        ran(line.output().unwrap())
+        finish(line)
     }
 
     /// `isolith deploy FILE`
@@ -150,6 +151,11 @@ impl Server {
         self.reader.take().unwrap().join().unwrap();
         (status, self.log())
     }
+}
+
+fn text(log: &Mutex<Vec<u8>>) -> String {
+    let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    String::from_utf8_lossy(&log).into_owned()
 }
 
 impl Drop for Server {
