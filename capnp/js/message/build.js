@@ -192,10 +192,10 @@ function writeBlob(b, p, value, buffer, length) {
     sealed = seal(bufferOf(copy));
     base = 0;
   }
-  if (b.blobs === null) b.blobs = setPrototypeOf([], null);
-  const id = b.blobs.length + 1;
-  b.blobs[id - 1] = { buffer: sealed, base, end: base + length, from: buffer };
-  blobPointer(b, p, id, length);
+  const blob = { buffer: sealed, base, end: base + length, from: buffer };
+  if (b.blobs === null) b.blobs = [blob];
+  else append(b.blobs, blob);
+  blobPointer(b, p, b.blobs.length, length);
 }
 
 /** One value twice in a message: sealing it the first time has emptied it. */

@@ -76,6 +76,13 @@ const TRAVERSAL_LIMIT_WORDS = 8 * 1024 * 1024;
 const MESSAGE_LIMIT_BYTES = 1024 * 1024 * 1024;
 const SHORT_TEXT_BYTES = 32;
 
+/** Adds to an array as a literal does: an index setter put on Array.prototype sees nothing. */
+function append(array, value) {
+  const { length } = array;
+  const entry = { __proto__: null, value, writable: true, enumerable: true, configurable: true };
+  defineProperty(array, length, entry);
+}
+
 if (new Bytes(new Uint32s([1]).buffer)[0] !== 1) {
   throw new Error('Isolith needs a little-endian machine');
 }

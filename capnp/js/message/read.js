@@ -48,13 +48,14 @@ setPrototypeOf(Segment.prototype, null);
 function Message(chunk, base, end, segments) {
   const message = new Segment(null, chunk, chunk.buffer, base, end);
   if (segments !== undefined && segments !== null && segments.length > 0) {
-    // Without a prototype: an index setter put on Array.prototype must not see a segment.
-    const all = setPrototypeOf([message], null);
+    let all = null;
     let bytes = end - base;
     for (let i = 0; i < segments.length; i++) {
       const s = segments[i];
       if ((s.base & 7) !== 0) throw malformed('a segment does not start at a word');
-      all[i + 1] = new Segment(message, null, s.buffer, s.base, s.end);
+      const segment = new Segment(message, null, s.buffer, s.base, s.end);
+      if (all === null) all = [message, segment];
+      else append(all, segment);
       bytes += s.end - s.base;
     }
     message.segments = all;
@@ -74,10 +75,13 @@ let foundKind = 0;
 let foundSizes = 0;
 
 function segmentAt(message, id) {
+  if (id === 0) return message;
   const segments = message.segments;
-  const s = segments === null ? (id === 0 ? message : undefined) : segments[id >>> 0];
-  if (s === undefined) throw malformed('a far pointer names a segment that is not there');
-  return s;
+  // An index past the end would be looked up in Array.prototype.
+  if (segments === null || id >>> 0 >= segments.length) {
+    throw malformed('a far pointer names a segment that is not there');
+  }
+  return segments[id >>> 0];
 }
 
 /** The segment's views, made when first needed. */

@@ -167,6 +167,7 @@ const rt = freeze({
   Message,
   MessageError,
   Builder,
+  append,
   ABSENT,
   nothing,
   names: constant,

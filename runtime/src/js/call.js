@@ -345,15 +345,10 @@
       first += 3;
     }
     let segments = null;
-    if (first < end) {
-      segments = [];
-      for (; first < end; first += 3) {
-        segments[segments.length] = {
-          buffer: buffers[first],
-          base: buffers[first + 1],
-          end: buffers[first + 2],
-        };
-      }
+    for (; first < end; first += 3) {
+      const segment = { buffer: buffers[first], base: buffers[first + 1], end: buffers[first + 2] };
+      if (segments === null) segments = [segment];
+      else message.append(segments, segment);
     }
     return message.Message(segment0, base, base + length, segments);
   }
