@@ -1,7 +1,7 @@
 //! Bundles built from sources, each once per run of the tests.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -41,14 +41,18 @@ pub(crate) fn bundles(folders: &[&str]) -> Vec<PathBuf> {
     })
 }
 
-/// Where projects are built. Left behind by an earlier run, it is emptied.
+/// Where projects are built: one folder for all runs, since a static is never dropped. A run has
+/// it to itself and begins by emptying it.
 fn workshop() -> &'static Path {
-    static WORKSHOP: OnceLock<PathBuf> = OnceLock::new();
-    WORKSHOP.get_or_init(|| {
-        // A static is never dropped, so the folder has one name for all runs.
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bundles");
+    static WORKSHOP: OnceLock<(PathBuf, File)> = OnceLock::new();
+    let (folder, _lock) = WORKSHOP.get_or_init(|| {
+        let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let lock = File::create(parent.join("bundles.lock")).unwrap();
+        lock.lock().unwrap();
+        let folder = parent.join("bundles");
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        folder
-    })
+        (folder, lock)
+    });
+    folder
 }
