@@ -9,6 +9,7 @@ mod data_dir;
 mod deployment;
 mod error;
 mod host;
+mod http;
 mod http_error;
 mod ingress;
 mod isolate;

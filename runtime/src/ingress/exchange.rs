@@ -11,8 +11,8 @@ use super::Settings;
 use super::request::{self, RequestId, Upload};
 use super::response::{self, ResponseBody};
 use crate::error::CallError;
+use crate::http::HttpRequest;
 use crate::http_error::Problem;
-use crate::shard::http::HttpRequest;
 use crate::shard::{Pin, Shard};
 
 /// The digest of the version set that served the request, in its short form.

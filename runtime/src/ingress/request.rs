@@ -13,8 +13,8 @@ use http::{Method, Request, Version};
 use hyper::body::{Body as _, Frame, Incoming};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::http::{BODY_CHUNKS_IN_FLIGHT, BodyChunk, HttpRequest};
 use crate::http_error::Problem;
-use crate::shard::http::{BODY_CHUNKS_IN_FLIGHT, BodyChunk, HttpRequest};
 
 /// Names one request in the log and to its client. Random.
 #[derive(Clone, Copy)]

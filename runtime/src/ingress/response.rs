@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 
 use super::request::RequestId;
 use super::request::{connection_options, is_hop_by_hop};
+use crate::http::{BodyChunk, HttpBody, HttpResponse};
 use crate::shard;
-use crate::shard::http::{BodyChunk, HttpBody, HttpResponse};
 
 /// Header lines that a service may give one response.
 const MAX_HEADERS: usize = 256;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::blobs::Blobs;
+use super::keys::to_words;
 use super::native::{Owner, kind_name};
 use super::wire::{IN_RING, OUT_RING, RECORD_WORDS, RING_RECORDS, Wire};
 use super::{Event, IsolateLimits, Segment, snapshot};
@@ -17,7 +18,6 @@ use crate::error::{CallError, LoadError, Origin};
 use crate::host::HostState;
 use crate::platform::{self, Adopted, ForegroundTask};
 use crate::program::Program;
-use crate::shard::calls::to_words;
 
 /// The functions of the glue object, by what they do.
 struct Glue {
@@ -54,7 +54,7 @@ struct Live {
 }
 
 /// How far the evaluation of the main module got.
-pub(super) enum Evaluation {
+pub(crate) enum Evaluation {
     Pending,
     Done,
 }

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Event, Isolate};
 use crate::error::CallError;
-use crate::shard::http::{BODY_CHUNKS_IN_FLIGHT, BodyChunk, HttpBody, HttpResponse};
+use crate::http::{BODY_CHUNKS_IN_FLIGHT, BodyChunk, HttpBody, HttpResponse};
 
 /// What a service may do after it wrote a chunk; the numbers are those of `js/call.js`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 mod blobs;
 mod engine;
 mod exchange;
+pub(crate) mod keys;
 mod memory;
 mod native;
 mod snapshot;
@@ -18,18 +19,22 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot};
+
+use isolith_versions::Digest;
 
 use crate::error::{CallError, LoadError};
 use crate::host::{HostConfig, HostState, LogLevel, LogRecord};
+use crate::http::{BodyChunk, HttpRequest};
 use crate::limits::Limits;
+use crate::platform::ForegroundTask;
 use crate::program::Program;
-use crate::shard::http::HttpRequest;
-use crate::shard::roots::RootKey;
-use crate::shard::{IsolateStats, Shard};
 use blobs::Blobs;
-use engine::{Engine, Evaluation};
+use engine::Engine;
+pub(crate) use engine::Evaluation;
 use exchange::Exchange;
+use keys::{CallKey, RootKey};
 use memory::Memory;
 use native::Owner;
 use wire::{CHUNK_BYTES, MOVED, Record, RecordKind, Wire};
@@ -41,6 +46,32 @@ pub(crate) struct Segment {
     pub(crate) store: v8::SharedRef<v8::BackingStore>,
     pub(crate) base: u32,
     pub(crate) end: u32,
+}
+
+/// What an isolate asks of the shard that it lives on. Called on the shard's thread; none of it
+/// enters an isolate.
+pub(crate) trait Home {
+    /// Puts the isolate in `slot` into the queue for a turn. The isolate makes sure that it stands
+    /// there once.
+    fn enqueue(&self, slot: usize);
+
+    /// Takes what the isolate's JavaScript has posted and delivers it.
+    fn collect(&self, isolate: &Rc<Isolate>);
+
+    /// Fails a call that `callee` was to answer.
+    fn fail_call(&self, callee: &Rc<Isolate>, call: CallKey, error: CallError);
+}
+
+/// What one isolate holds and did.
+#[derive(Clone, Debug)]
+pub(crate) struct IsolateStats {
+    pub(crate) digest: Digest,
+    pub(crate) heap_bytes: u64,
+    pub(crate) external_bytes: u64,
+    /// Calls and HTTP requests handled.
+    pub(crate) requests: u64,
+    /// Those of them that failed.
+    pub(crate) errors: u64,
 }
 
 /// Where an isolate is in its life.
@@ -82,7 +113,7 @@ pub(crate) enum Event {
     /// The chunk that the service waits for; `None` is the end.
     BodyChunk {
         exchange: i32,
-        chunk: Option<crate::shard::http::BodyChunk>,
+        chunk: Option<BodyChunk>,
     },
     /// The response's body may be written again.
     Writable { exchange: i32 },
@@ -124,7 +155,7 @@ pub(crate) struct Isolate {
     /// Its place in the shard's tables.
     pub(crate) slot: usize,
     pub(crate) program: Arc<Program>,
-    pub(crate) shard: Weak<Shard>,
+    home: Weak<dyn Home>,
     pub(crate) life: Cell<Life>,
     schedule: Cell<Schedule>,
     wire: Wire,
@@ -159,11 +190,13 @@ impl Isolate {
     ///
     /// About one millisecond, and as much resident memory as an empty V8 isolate.
     pub(crate) fn new(
-        shard: &Rc<Shard>,
+        home: Weak<dyn Home>,
         slot: usize,
         program: Arc<Program>,
+        limits: &Limits,
+        tasks: UnboundedSender<ForegroundTask>,
     ) -> Result<Rc<Self>, LoadError> {
-        let limits = IsolateLimits::of(&program, shard.limits());
+        let limits = IsolateLimits::of(&program, limits);
         let wire = Wire::new();
         let host = Rc::new(HostState::new(HostConfig {
             service: program.id().to_string().into(),
@@ -171,21 +204,14 @@ impl Isolate {
         }));
         let mut failure = None;
         let isolate = Rc::new_cyclic(|weak: &Weak<Isolate>| {
-            let engine = Engine::new(
-                &program,
-                &limits,
-                &host,
-                Owner(weak.clone()),
-                &wire,
-                shard.foreground_tasks(),
-            );
+            let engine = Engine::new(&program, &limits, &host, Owner(weak.clone()), &wire, tasks);
             let engine = engine.unwrap_or_else(|error| {
                 failure = Some(error);
                 Engine::none(&program, &host)
             });
             Isolate {
                 slot,
-                shard: Rc::downgrade(shard),
+                home,
                 life: Cell::new(Life::Loading),
                 schedule: Cell::new(Schedule::Idle),
                 wire,
@@ -216,21 +242,23 @@ impl Isolate {
         }
     }
 
-    /// Evaluates the bundle's modules, waits for top-level awaits, and constructs its exports.
-    pub(crate) async fn evaluate(self: &Rc<Self>, shard: &Rc<Shard>) -> Result<(), LoadError> {
-        {
-            let _watched = shard.watch(self.slot);
-            self.engine.borrow_mut().evaluate(&self.program)?;
-        }
-        loop {
-            shard.collect(self);
-            match self.engine.borrow_mut().evaluation()? {
-                Evaluation::Done => break,
-                Evaluation::Pending => {}
-            }
-            self.progress.notified().await;
-        }
-        let _watched = shard.watch(self.slot);
+    /// Begins to evaluate the bundle's modules.
+    pub(crate) fn evaluate(&self) -> Result<(), LoadError> {
+        self.engine.borrow_mut().evaluate(&self.program)
+    }
+
+    /// How far the evaluation got. Each turn may bring it on: see [`progress`](Self::progress).
+    pub(crate) fn evaluation(&self) -> Result<Evaluation, LoadError> {
+        self.engine.borrow_mut().evaluation()
+    }
+
+    /// Waits for the end of a turn. Only while the isolate loads.
+    pub(crate) async fn progress(&self) {
+        self.progress.notified().await;
+    }
+
+    /// Constructs what the evaluated modules export.
+    pub(crate) fn start(&self) -> Result<(), LoadError> {
         self.engine.borrow_mut().start()
     }
 
@@ -295,29 +323,34 @@ impl Isolate {
 
     fn wake(&self) {
         if self.schedule.get() == Schedule::Idle
-            && let Some(shard) = self.shard.upgrade()
+            && let Some(home) = self.home.upgrade()
         {
             self.schedule.set(Schedule::Queued);
-            shard.enqueue(self.slot);
+            home.enqueue(self.slot);
         }
     }
 
-    /// Runs one turn. The shard calls it, from its own loop only.
-    pub(crate) fn turn(self: &Rc<Self>, shard: &Rc<Shard>) {
+    /// Runs one turn: hands over what waits, runs the microtasks. The shard calls it, from its own
+    /// loop only, then collects what was posted, then calls [`end_turn`](Self::end_turn).
+    ///
+    /// # Errors
+    /// If the turn was cut short, why. The rest of its mail is gone; whoever waits for this
+    /// isolate has to be told.
+    pub(crate) fn turn(&self) -> Result<(), CallError> {
         self.schedule.set(Schedule::Running);
         let moved = self.inbox.borrow_mut().open(&self.wire);
         let events = std::mem::take(&mut *self.events.borrow_mut());
-        let outcome = {
-            let mut engine = self.engine.borrow_mut();
-            let _watched = shard.watch(self.slot);
-            engine.turn(&self.wire, moved, &self.blobs, events)
-        };
+        let mut engine = self.engine.borrow_mut();
+        let outcome = engine.turn(&self.wire, moved, &self.blobs, events);
         self.wire.set_in_count(0);
-        shard.collect(self);
-        if let Err(error) = outcome {
+        if outcome.is_err() {
             self.inbox.borrow_mut().discard();
-            shard.fail_isolate(self, &error);
         }
+        outcome
+    }
+
+    /// Ends a turn; the isolate queues for another one if mail has come meanwhile.
+    pub(crate) fn end_turn(&self) {
         if self.life.get() == Life::Loading {
             self.progress.notify_one();
         }

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use isolith_capnp::error_capnp::call_error::Kind;
 
 use super::exchange::WriteState;
+use super::keys::from_words;
 use super::{Isolate, Segment};
 use crate::error::{CallError, Origin};
-use crate::shard::calls::from_words;
-use crate::shard::http::{HttpBody, HttpResponse};
+use crate::http::{HttpBody, HttpResponse};
 
 type Scope<'a, 's, 'i> = &'a mut v8::PinScope<'s, 'i>;
 type Args<'s> = v8::FunctionCallbackArguments<'s>;
@@ -90,9 +90,9 @@ fn throw(scope: Scope<'_, '_, '_>, reason: &str) {
 /// flush(): takes what ring and outbox hold now, although the isolate's stack is not empty.
 fn flush(scope: Scope<'_, '_, '_>, _: Args<'_>, _: v8::ReturnValue<'_>) {
     if let Some(isolate) = owner(scope)
-        && let Some(shard) = isolate.shard.upgrade()
+        && let Some(home) = isolate.home.upgrade()
     {
-        shard.collect(&isolate);
+        home.collect(&isolate);
     }
 }
 
@@ -146,8 +146,8 @@ fn fail(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     let Some(isolate) = owner(scope) else { return };
     let call = (int(scope, &args, 0), int(scope, &args, 1));
     let error = error_argument(scope, &args, 2, &isolate);
-    if let Some(shard) = isolate.shard.upgrade() {
-        shard.fail_call(&isolate, from_words(call), error);
+    if let Some(home) = isolate.home.upgrade() {
+        home.fail_call(&isolate, from_words(call), error);
     }
 }
 

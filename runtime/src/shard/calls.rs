@@ -4,14 +4,8 @@ use std::rc::Rc;
 
 use slotmap::SlotMap;
 
-use super::roots::RootKey;
 use crate::isolate::Isolate;
-
-slotmap::new_key_type! {
-    /// Names a call on its shard. An answer that comes after the call was given up finds nothing
-    /// under its key, whatever call has taken its place.
-    pub(crate) struct CallKey;
-}
+use crate::isolate::keys::{CallKey, RootKey};
 
 /// One call from an isolate to another, while the caller waits.
 pub(crate) struct Call {
@@ -64,17 +58,4 @@ impl CallTable {
             .filter_map(|key| self.calls.remove(key))
             .collect()
     }
-}
-
-/// A key in the two words of a record.
-pub(crate) fn to_words(key: impl slotmap::Key) -> (i32, i32) {
-    let bits = key.data().as_ffi();
-    // The halves of 64 bits, kept as they are.
-    (bits as u32 as i32, (bits >> 32) as u32 as i32)
-}
-
-/// The key that two words of a record carry.
-pub(crate) fn from_words<K: slotmap::Key>((low, high): (i32, i32)) -> K {
-    let bits = u64::from(low as u32) | (u64::from(high as u32) << 32);
-    K::from(slotmap::KeyData::from_ffi(bits))
 }

@@ -17,6 +17,7 @@ use tokio::task::LocalSet;
 
 use super::Shard;
 use crate::error::{CallError, LoadError};
+use crate::isolate::IsolateStats;
 use crate::limits::Limits;
 use crate::program::Program;
 
@@ -53,18 +54,6 @@ pub(crate) struct ShardStats {
     pub(crate) requests_in_flight: u64,
     /// Since the start.
     pub(crate) requests_admitted: u64,
-}
-
-/// What one isolate holds and did.
-#[derive(Clone, Debug)]
-pub(crate) struct IsolateStats {
-    pub(crate) digest: Digest,
-    pub(crate) heap_bytes: u64,
-    pub(crate) external_bytes: u64,
-    /// Calls and HTTP requests handled.
-    pub(crate) requests: u64,
-    /// Those of them that failed.
-    pub(crate) errors: u64,
 }
 
 enum Command {

@@ -1,6 +1,6 @@
 //! Loading bundles, compiling sets, and unloading both.
 
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use isolith_versions::{Digest, VersionSet};
@@ -8,7 +8,7 @@ use isolith_versions::{Digest, VersionSet};
 use super::Shard;
 use super::wiring::{SetLife, ShardSet};
 use crate::error::LoadError;
-use crate::isolate::{Isolate, Life};
+use crate::isolate::{Evaluation, Home, Isolate, Life};
 use crate::program::Program;
 
 impl Shard {
@@ -23,11 +23,13 @@ impl Shard {
             return Ok(());
         }
         let slot = self.take_slot();
-        let isolate = Isolate::new(self, slot, Arc::clone(&program))?;
+        let home: Weak<dyn Home> = Rc::downgrade(self) as _;
+        let tasks = self.tasks.clone();
+        let isolate = Isolate::new(home, slot, Arc::clone(&program), &self.limits, tasks)?;
         self.place(slot, Some(Rc::clone(&isolate)));
         let guard = SlotGuard { shard: self, slot };
         let limit = self.limits.load;
-        match tokio::time::timeout(limit, isolate.evaluate(self)).await {
+        match tokio::time::timeout(limit, self.evaluate(&isolate)).await {
             Ok(result) => result?,
             Err(_) => {
                 return Err(LoadError::TooSlow {
@@ -39,6 +41,19 @@ impl Shard {
         isolate.life.set(Life::Ready);
         std::mem::forget(guard);
         Ok(())
+    }
+
+    /// Evaluates the modules, waits for top-level awaits, and constructs the exports.
+    async fn evaluate(&self, isolate: &Rc<Isolate>) -> Result<(), LoadError> {
+        self.watched(isolate.slot, || isolate.evaluate())?;
+        loop {
+            self.collect(isolate);
+            match isolate.evaluation()? {
+                Evaluation::Done => break,
+                Evaluation::Pending => isolate.progress().await,
+            }
+        }
+        self.watched(isolate.slot, || isolate.start())
     }
 
     /// Compiles a set for this shard, so that the routing table may name it.

@@ -10,7 +10,6 @@
 
 pub(crate) mod calls;
 mod handle;
-pub(crate) mod http;
 mod load;
 mod pump;
 mod requests;
@@ -32,17 +31,16 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::error::CallError;
+use crate::isolate::keys::{CallKey, RootKey, from_words, to_words};
 use crate::isolate::wire::{MOVED, Record, RecordKind};
-use crate::isolate::{Event, Isolate, Segment, Segment0};
+use crate::isolate::{Event, Home, Isolate, Segment, Segment0};
 use crate::limits::Limits;
 use crate::platform::ForegroundTask;
-use calls::{Call, CallKey, CallTable, from_words, to_words};
-pub(crate) use handle::{
-    IsolateStats, JsonCall, JsonReply, ServeConnection, ShardHandle, ShardStats, spawn,
-};
+use calls::{Call, CallTable};
+pub(crate) use handle::{JsonCall, JsonReply, ServeConnection, ShardHandle, ShardStats, spawn};
 pub(crate) use requests::Pin;
-use roots::{Request, RootKey, RootState, RootTable};
-use watchdog::{Watch, Watched};
+use roots::{Request, RootState, RootTable};
+use watchdog::Watch;
 use wiring::ShardSet;
 
 /// One thread's isolates, the sets that wire them, and the requests that they serve.
@@ -104,15 +102,6 @@ impl Shard {
         })
     }
 
-    /// Where V8's tasks for this shard's isolates go.
-    pub(crate) fn foreground_tasks(&self) -> UnboundedSender<ForegroundTask> {
-        self.tasks.clone()
-    }
-
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
     /// What this shard holds and did. Enters each isolate for a moment.
     pub(crate) fn stats(&self) -> ShardStats {
         let mut pins: Vec<(Digest, u64)> = Vec::new();
@@ -139,49 +128,24 @@ impl Shard {
         }
     }
 
-    /// Puts an isolate into the queue for a turn. The isolate makes sure that it stands there once.
-    pub(crate) fn enqueue(&self, slot: usize) {
-        self.ready.borrow_mut().push_back(slot);
-        if !self.pumping.get() {
-            self.wake.notify_one();
-        }
-    }
-
     fn isolate(&self, slot: usize) -> Option<Rc<Isolate>> {
         self.isolates.borrow().get(slot).cloned().flatten()
     }
 
-    /// Marks that the isolate in `slot` runs JavaScript, until the guard is dropped.
-    pub(crate) fn watch(&self, slot: usize) -> Watched<'_> {
-        self.watch.enter(slot)
+    /// Gives an isolate one turn, and delivers what it posted.
+    fn give_turn(&self, isolate: &Rc<Isolate>) {
+        let outcome = self.watched(isolate.slot, || isolate.turn());
+        self.collect(isolate);
+        if let Err(error) = outcome {
+            self.fail_isolate(isolate, &error);
+        }
+        isolate.end_turn();
     }
 
-    /// Takes what an isolate's JavaScript has posted and delivers it. No isolate is entered.
-    pub(crate) fn collect(&self, isolate: &Rc<Isolate>) {
-        let count = isolate.wire().take_out_count();
-        for index in 0..count {
-            let Some(record) = isolate.wire().get(index) else {
-                continue;
-            };
-            let root = from_words::<RootKey>(record.root);
-            match record.kind {
-                RecordKind::Call => {
-                    if let Err(error) = self.accept(isolate, &record, root) {
-                        isolate.push(Event::CallFailed {
-                            pending: record.id.0,
-                            error,
-                        });
-                    }
-                }
-                RecordKind::Return => self.settle(isolate, &record),
-                RecordKind::Hold => {
-                    // A root that is over stays over; the promise then holds nothing.
-                    self.roots.borrow_mut().hold(root);
-                }
-                RecordKind::Release => self.release(root),
-                RecordKind::Chunk => {}
-            }
-        }
+    /// Runs JavaScript of the isolate in `slot` under the eyes of the watchdog.
+    fn watched<R>(&self, slot: usize, run: impl FnOnce() -> R) -> R {
+        let _watched = self.watch.enter(slot);
+        run()
     }
 
     /// Accepts a call that `caller` posted, or says why not. P3: the callee is the one that the
@@ -273,21 +237,8 @@ impl Shard {
         }
     }
 
-    /// Fails a call that `callee` was to answer.
-    pub(crate) fn fail_call(&self, callee: &Rc<Isolate>, key: CallKey, error: CallError) {
-        let Some(call) = self.calls.borrow_mut().settle(key, callee) else {
-            return;
-        };
-        callee.count(true);
-        self.end_call(&call);
-        call.caller.push(Event::CallFailed {
-            pending: call.pending,
-            error,
-        });
-    }
-
     /// Fails everything that waits for `isolate`: its turn was cut short.
-    pub(crate) fn fail_isolate(&self, isolate: &Rc<Isolate>, error: &CallError) {
+    fn fail_isolate(&self, isolate: &Rc<Isolate>, error: &CallError) {
         tracing::warn!(bundle = %isolate.program.id(), %error, "a turn was ended");
         self.fail_calls(|call| Rc::ptr_eq(&call.callee, isolate), error);
         isolate.fail_exchanges(error);
@@ -375,6 +326,54 @@ impl Shard {
             .bytes(offset, small)
             .map(Segment0::Small)
             .ok_or_else(|| CallError::host(Kind::BadMessage, "the message lies outside its outbox"))
+    }
+}
+
+impl Home for Shard {
+    fn enqueue(&self, slot: usize) {
+        self.ready.borrow_mut().push_back(slot);
+        if !self.pumping.get() {
+            self.wake.notify_one();
+        }
+    }
+
+    fn collect(&self, isolate: &Rc<Isolate>) {
+        let count = isolate.wire().take_out_count();
+        for index in 0..count {
+            let Some(record) = isolate.wire().get(index) else {
+                continue;
+            };
+            let root = from_words::<RootKey>(record.root);
+            match record.kind {
+                RecordKind::Call => {
+                    if let Err(error) = self.accept(isolate, &record, root) {
+                        isolate.push(Event::CallFailed {
+                            pending: record.id.0,
+                            error,
+                        });
+                    }
+                }
+                RecordKind::Return => self.settle(isolate, &record),
+                RecordKind::Hold => {
+                    // A root that is over stays over; the promise then holds nothing.
+                    self.roots.borrow_mut().hold(root);
+                }
+                RecordKind::Release => self.release(root),
+                RecordKind::Chunk => {}
+            }
+        }
+    }
+
+    fn fail_call(&self, callee: &Rc<Isolate>, call: CallKey, error: CallError) {
+        let Some(call) = self.calls.borrow_mut().settle(call, callee) else {
+            return;
+        };
+        callee.count(true);
+        self.end_call(&call);
+        call.caller.push(Event::CallFailed {
+            pending: call.pending,
+            error,
+        });
     }
 }
 

@@ -30,7 +30,7 @@ impl Shard {
             let mut turns = 0;
             while let Some(slot) = self.next_ready() {
                 if let Some(isolate) = self.isolate(slot) {
-                    isolate.turn(&self);
+                    self.give_turn(&isolate);
                 }
                 turns += 1;
                 if turns % TURNS_PER_YIELD == 0 {
@@ -76,7 +76,7 @@ impl Shard {
         self.pumping.set(true);
         while let Some(slot) = self.next_ready() {
             if let Some(isolate) = self.isolate(slot) {
-                isolate.turn(self);
+                self.give_turn(&isolate);
             }
         }
         self.pumping.set(false);

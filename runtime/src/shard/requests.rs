@@ -10,10 +10,11 @@ use tokio::sync::oneshot;
 
 use super::Shard;
 use super::handle::{JsonCall, JsonReply};
-use super::http::{HttpRequest, HttpResponse};
-use super::roots::{Request, RootKey};
+use super::roots::Request;
 use super::wiring::{SetLife, ShardSet};
 use crate::error::CallError;
+use crate::http::{HttpRequest, HttpResponse};
+use crate::isolate::keys::RootKey;
 use crate::isolate::{Event, Isolate};
 
 /// A request's own hold on its root: dropping it ends the root.

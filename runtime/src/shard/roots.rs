@@ -6,11 +6,7 @@ use std::rc::Rc;
 use slotmap::SlotMap;
 
 use super::wiring::ShardSet;
-
-slotmap::new_key_type! {
-    /// Names a root on its shard. Its generation tells a slot's former roots from its present one.
-    pub(crate) struct RootKey;
-}
+use crate::isolate::keys::RootKey;
 
 /// What a root may still do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use isolith_capnp::error_capnp::call_error::Kind;
 use isolith_versions::{RoutingTable, VersionSet, Weight};
 
-use super::http::{HttpBody, HttpRequest};
 use super::{JsonCall, Pin, Shard};
 use crate::error::{CallError, LoadError};
+use crate::http::{HttpBody, HttpRequest};
 use crate::limits::Limits;
 use crate::program::Program;
 use crate::sample::{Sample, SampleSchema, serve_samples, solve_samples};

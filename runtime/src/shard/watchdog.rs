@@ -20,7 +20,7 @@ pub(super) struct Watch {
 }
 
 /// Marks a turn as running until it is dropped.
-pub(crate) struct Watched<'a>(&'a Watch);
+pub(super) struct Watched<'a>(&'a Watch);
 
 impl Watch {
     /// A watch that the watchdog looks at from now on.

@@ -1,4 +1,4 @@
-//! HTTP requests and responses as a shard handles them: no hyper here.
+//! HTTP requests and responses as isolates handle them: no hyper here.
 
 use bytes::Bytes;
 use tokio::sync::mpsc;

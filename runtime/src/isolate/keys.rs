@@ -1,0 +1,25 @@
+//! The keys that cross between host and JavaScript: of roots and of calls.
+//!
+//! A key's generation tells a slot's former tenants from its present one, so that a late answer,
+//! or a call in the name of a request that is over, finds nothing.
+
+slotmap::new_key_type! {
+    /// Names a root on its shard.
+    pub(crate) struct RootKey;
+
+    /// Names a call on its shard.
+    pub(crate) struct CallKey;
+}
+
+/// A key in the two words of a record.
+pub(crate) fn to_words(key: impl slotmap::Key) -> (i32, i32) {
+    let bits = key.data().as_ffi();
+    // The halves of 64 bits, kept as they are.
+    (bits as u32 as i32, (bits >> 32) as u32 as i32)
+}
+
+/// The key that two words of a record carry.
+pub(crate) fn from_words<K: slotmap::Key>((low, high): (i32, i32)) -> K {
+    let bits = u64::from(low as u32) | (u64::from(high as u32) << 32);
+    K::from(slotmap::KeyData::from_ffi(bits))
+}
