@@ -4,35 +4,23 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use isolith_capnp::error_capnp::call_error::Kind;
-use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::blobs::Blobs;
-use super::keys::to_words;
-use super::native::{Owner, kind_name};
-use super::wire::{IN_RING, OUT_RING, RECORD_WORDS, RING_RECORDS, Wire};
+use super::facts::Facts;
+use super::glue::{Glue, find_glue, map_segments, run_event};
+use super::native::Owner;
+use super::script::{compile_module, resolve_nothing, run_script};
+use super::thrown::{
+    FormatStack, Rejections, caught, describe, on_promise_reject, prepare_stack_trace,
+};
+use super::wire::Wire;
 use super::{Event, IsolateLimits, Segment, snapshot};
-use crate::error::{CallError, LoadError, Origin};
+use crate::error::{CallError, LoadError};
 use crate::host::HostState;
 use crate::platform::{self, Adopted, ForegroundTask};
 use crate::program::Program;
-
-/// The functions of the glue object, by what they do.
-struct Glue {
-    attach: v8::Global<v8::Function>,
-    start: v8::Global<v8::Function>,
-    turn: v8::Global<v8::Function>,
-    settle_error: v8::Global<v8::Function>,
-    fetch: v8::Global<v8::Function>,
-    body_chunk: v8::Global<v8::Function>,
-    writable: v8::Global<v8::Function>,
-    abort: v8::Global<v8::Function>,
-    call_json: v8::Global<v8::Function>,
-    fire_timers: v8::Global<v8::Function>,
-    format_stack: v8::Global<v8::Function>,
-}
 
 /// A V8 isolate with its context. Not entered between calls of its methods.
 pub(super) struct Engine {
@@ -66,56 +54,6 @@ pub(super) struct HeapUse {
     pub(super) heap_bytes: usize,
     /// Array buffers and the like.
     pub(super) external_bytes: usize,
-}
-
-/// What the glue's `attach` gets to know.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Facts<'a> {
-    service: &'a str,
-    version: String,
-    digest: String,
-    http: bool,
-    imports: Vec<ImportFacts<'a>>,
-    exports: Vec<ExportFacts<'a>>,
-    vars: Vec<VarFacts<'a>>,
-    config: Config,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ImportFacts<'a> {
-    name: &'a str,
-    service: &'a str,
-    interface_id: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ExportFacts<'a> {
-    name: &'a str,
-    class_name: &'a str,
-    interface_id: String,
-}
-
-#[derive(Serialize)]
-struct VarFacts<'a> {
-    name: &'a str,
-    value: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Config {
-    record_words: usize,
-    ring_records: usize,
-    /// Where the rings begin, in words.
-    in_ring: usize,
-    out_ring: usize,
-    /// Room that the outbox must have before a message is begun in it.
-    small_bytes: usize,
-    move_threshold_bytes: usize,
-    message_bytes: usize,
 }
 
 impl Engine {
@@ -244,47 +182,7 @@ impl Engine {
         limits: &IsolateLimits,
         wire: &Wire,
     ) -> Result<(), LoadError> {
-        let facts = Facts {
-            service: program.id().service.as_str(),
-            version: program.id().version.to_string(),
-            digest: program.id().digest.to_string(),
-            http: program.facts.http,
-            imports: program
-                .facts
-                .imports
-                .iter()
-                .map(|import| ImportFacts {
-                    name: &import.name,
-                    service: import.service.as_str(),
-                    interface_id: format!("{:016x}", import.interface),
-                })
-                .collect(),
-            exports: program
-                .facts
-                .exports
-                .iter()
-                .zip(&program.classes)
-                .map(|(export, class_name)| ExportFacts {
-                    name: &export.name,
-                    class_name,
-                    interface_id: format!("{:016x}", export.interface),
-                })
-                .collect(),
-            vars: program
-                .vars
-                .iter()
-                .map(|(name, value)| VarFacts { name, value })
-                .collect(),
-            config: Config {
-                record_words: RECORD_WORDS,
-                ring_records: RING_RECORDS,
-                in_ring: IN_RING,
-                out_ring: OUT_RING,
-                small_bytes: limits.move_threshold_bytes,
-                move_threshold_bytes: limits.move_threshold_bytes,
-                message_bytes: limits.message_bytes,
-            },
-        };
+        let facts = Facts::of(program, limits);
         self.with(|scope, handles| {
             let facts = serde_v8::to_v8(scope, facts).ok()?;
             let rings = v8::ArrayBuffer::with_backing_store(scope, wire.rings().store());
@@ -472,7 +370,7 @@ impl Drop for Engine {
             drop((glue, context, module, evaluation, adopted));
             isolate.remove_slot::<FormatStack>();
             isolate.remove_slot::<Rc<Rejections>>();
-            self.rejections.list.take();
+            self.rejections.forget();
             // SAFETY: an isolate must be the entered one when it is dropped; dropping exits it.
             unsafe { isolate.enter() };
             drop(isolate);
@@ -487,338 +385,9 @@ struct Handles<'a> {
     evaluation: &'a mut Option<v8::Global<v8::Promise>>,
 }
 
-fn find_glue(scope: &mut v8::PinScope<'_, '_>) -> Option<Glue> {
-    let object = snapshot::glue(scope)?;
-    let function = |name: &str| {
-        let key = v8::String::new(scope, name)?;
-        let value = object.get(scope, key.into())?;
-        let function: v8::Local<v8::Function> = value.try_into().ok()?;
-        Some(v8::Global::new(scope, function))
-    };
-    Some(Glue {
-        attach: function("attach")?,
-        start: function("start")?,
-        turn: function("turn")?,
-        settle_error: function("settleError")?,
-        fetch: function("fetch")?,
-        body_chunk: function("bodyChunk")?,
-        writable: function("writable")?,
-        abort: function("abort")?,
-        call_json: function("callJson")?,
-        fire_timers: function("fireTimers")?,
-        format_stack: function("formatStack")?,
-    })
-}
-
 fn threw(bundle: &isolith_versions::BundleId, reason: String) -> LoadError {
     LoadError::Threw {
         bundle: bundle.to_string(),
         reason,
-    }
-}
-
-/// Maps each segment into the current isolate: its buffer, its first byte and its end.
-fn map_segments<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    segments: &[Segment],
-    blobs: &mut Blobs,
-) -> v8::Local<'s, v8::Array> {
-    let mut elements: Vec<v8::Local<v8::Value>> = Vec::with_capacity(segments.len() * 3);
-    for segment in segments {
-        // Only a receive chunk is mutable; it is new, and has no bytes of its own to tell.
-        elements.push(match segment.end {
-            0 => v8::ArrayBuffer::with_backing_store(scope, &segment.store).into(),
-            _ => blobs.map(scope, segment).into(),
-        });
-        elements.push(v8::Integer::new_from_unsigned(scope, segment.base).into());
-        elements.push(v8::Integer::new_from_unsigned(scope, segment.end).into());
-    }
-    v8::Array::new_with_elements(scope, &elements)
-}
-
-fn run_event(
-    scope: &mut v8::PinScope<'_, '_>,
-    glue: &Glue,
-    event: Event,
-    host: &HostState,
-) -> Option<()> {
-    let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
-    let (function, arguments): (_, Vec<v8::Local<v8::Value>>) = match event {
-        Event::Task(task) => {
-            task.run();
-            return Some(());
-        }
-        Event::CallFailed { pending, error } => {
-            let Origin { service, version } =
-                error.origin.map(|origin| *origin).unwrap_or_default();
-            let arguments = vec![
-                v8::Integer::new(scope, pending).into(),
-                text(scope, kind_name(error.kind))?,
-                text(scope, &error.name)?,
-                text(scope, &error.message)?,
-                text(scope, &service)?,
-                text(scope, &version)?,
-                text(scope, &error.stack)?,
-            ];
-            (&glue.settle_error, arguments)
-        }
-        Event::Fetch {
-            exchange,
-            root,
-            head,
-            has_body,
-        } => {
-            let (low, high) = to_words(root);
-            let mut flat = Vec::with_capacity(head.headers.len() * 2);
-            for (name, value) in &head.headers {
-                flat.push(text(scope, name)?);
-                flat.push(text(scope, value)?);
-            }
-            let arguments = vec![
-                v8::Integer::new(scope, exchange).into(),
-                v8::Integer::new(scope, low).into(),
-                v8::Integer::new(scope, high).into(),
-                text(scope, &head.method)?,
-                text(scope, &head.url)?,
-                v8::Array::new_with_elements(scope, &flat).into(),
-                v8::Boolean::new(scope, has_body).into(),
-            ];
-            (&glue.fetch, arguments)
-        }
-        Event::BodyChunk { exchange, chunk } => {
-            let exchange = v8::Integer::new(scope, exchange).into();
-            let arguments = match chunk {
-                None => vec![exchange, v8::null(scope).into(), undefined],
-                Some(Ok(bytes)) => vec![exchange, uint8_array(scope, bytes)?, undefined],
-                Some(Err(reason)) => vec![exchange, undefined, text(scope, &reason)?],
-            };
-            (&glue.body_chunk, arguments)
-        }
-        Event::Writable { exchange } => {
-            let exchange = v8::Integer::new(scope, exchange).into();
-            (&glue.writable, vec![exchange])
-        }
-        Event::Abort { exchange, reason } => {
-            let exchange = v8::Integer::new(scope, exchange).into();
-            (&glue.abort, vec![exchange, text(scope, &reason)?])
-        }
-        Event::Timers => {
-            let now = v8::Number::new(scope, host.now_ms()).into();
-            (&glue.fire_timers, vec![now])
-        }
-        Event::CallJson {
-            id,
-            root,
-            export,
-            method,
-            argument,
-        } => {
-            let (low, high) = to_words(root);
-            let arguments = vec![
-                v8::Integer::new(scope, id).into(),
-                v8::Integer::new(scope, low).into(),
-                v8::Integer::new(scope, high).into(),
-                v8::Integer::new(scope, i32::try_from(export).ok()?).into(),
-                text(scope, &method)?,
-                text(scope, &argument)?,
-            ];
-            (&glue.call_json, arguments)
-        }
-    };
-    let function = v8::Local::new(scope, function);
-    function.call(scope, undefined, &arguments)?;
-    Some(())
-}
-
-fn text<'s>(scope: &v8::PinScope<'s, '_>, text: &str) -> Option<v8::Local<'s, v8::Value>> {
-    Some(v8::String::new(scope, text)?.into())
-}
-
-fn uint8_array<'s>(scope: &v8::PinScope<'s, '_>, bytes: Bytes) -> Option<v8::Local<'s, v8::Value>> {
-    let bytes = Vec::from(bytes);
-    let length = bytes.len();
-    let store = v8::ArrayBuffer::new_backing_store_from_vec(bytes).make_shared();
-    let buffer = v8::ArrayBuffer::with_backing_store(scope, &store);
-    Some(v8::Uint8Array::new(scope, buffer, 0, length)?.into())
-}
-
-fn run_script<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    name: &str,
-    source: &str,
-) -> Option<v8::Local<'s, v8::Value>> {
-    let source = v8::String::new(scope, source)?;
-    let origin = origin(scope, name, false)?;
-    v8::Script::compile(scope, source, Some(&origin))?.run(scope)
-}
-
-fn compile_module<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    name: &str,
-    source: &str,
-) -> Option<v8::Local<'s, v8::Module>> {
-    let source = v8::String::new(scope, source)?;
-    let origin = origin(scope, name, true)?;
-    let mut source = v8::script_compiler::Source::new(source, Some(&origin));
-    v8::script_compiler::compile_module(scope, &mut source)
-}
-
-pub(super) fn origin<'s>(
-    scope: &v8::PinScope<'s, '_>,
-    name: &str,
-    is_module: bool,
-) -> Option<v8::ScriptOrigin<'s>> {
-    let name = v8::String::new(scope, name)?;
-    Some(v8::ScriptOrigin::new(
-        scope,
-        name.into(),
-        0,
-        0,
-        false,
-        0,
-        None,
-        false,
-        false,
-        is_module,
-        None,
-    ))
-}
-
-/// A bundle's module has no imports left: the build inlined them.
-fn resolve_nothing<'s>(
-    context: v8::Local<'s, v8::Context>,
-    specifier: v8::Local<'s, v8::String>,
-    _: v8::Local<'s, v8::FixedArray>,
-    _: v8::Local<'s, v8::Module>,
-) -> Option<v8::Local<'s, v8::Module>> {
-    v8::callback_scope!(unsafe scope, context);
-    let specifier = specifier.to_rust_string_lossy(scope);
-    let reason = format!("module \"{specifier}\" is not in the bundle; build it again");
-    let reason = v8::String::new(scope, &reason)?;
-    let error = v8::Exception::error(scope, reason);
-    scope.throw_exception(error);
-    None
-}
-
-/// The error that a failed call into JavaScript stands for.
-fn caught(
-    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>,
-    bundle: &isolith_versions::BundleId,
-) -> CallError {
-    if scope.has_terminated() {
-        return CallError::host(
-            Kind::CpuExceeded,
-            "it ran too long without a pause and was ended",
-        )
-        .in_bundle(bundle);
-    }
-    let (message, stack) = match scope.exception() {
-        Some(error) => {
-            let line = scope.message().and_then(|m| m.get_line_number(scope));
-            let message = error.to_rust_string_lossy(scope);
-            let stack = describe(scope, error);
-            // A syntax error has no stack of its own; its message knows the place.
-            match line {
-                Some(line) if !stack.contains("\n    at ") => (
-                    format!("{message} (line {line} of the built module)"),
-                    String::new(),
-                ),
-                _ => (message, stack),
-            }
-        }
-        None => ("the runtime's own code failed".to_owned(), String::new()),
-    };
-    CallError {
-        stack,
-        ..CallError::host(Kind::Failed, message).in_bundle(bundle)
-    }
-}
-
-/// An error's stack if it has one, else its text.
-fn describe(scope: &mut v8::PinScope<'_, '_>, error: v8::Local<'_, v8::Value>) -> String {
-    let stack = v8::Local::<v8::Object>::try_from(error)
-        .ok()
-        .and_then(|error| {
-            let key = v8::String::new(scope, "stack")?;
-            error
-                .get(scope, key.into())
-                .filter(|stack| stack.is_string())
-        });
-    stack.unwrap_or(error).to_rust_string_lossy(scope)
-}
-
-impl CallError {
-    fn stack_or_message(self) -> String {
-        match self.stack.is_empty() {
-            true => self.message,
-            false => self.stack,
-        }
-    }
-}
-
-/// The glue's stack formatter, kept where V8's callback can find it.
-struct FormatStack(v8::Global<v8::Function>);
-
-fn prepare_stack_trace<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    error: v8::Local<'s, v8::Value>,
-    sites: v8::Local<'s, v8::Array>,
-) -> v8::Local<'s, v8::Value> {
-    let formatted = scope
-        .get_slot::<FormatStack>()
-        .map(|format| format.0.clone())
-        .and_then(|format| {
-            let format = v8::Local::new(scope, format);
-            let undefined = v8::undefined(scope).into();
-            format.call(scope, undefined, &[error, sites.into()])
-        });
-    formatted.unwrap_or_else(|| v8::String::empty(scope).into())
-}
-
-/// Promises that were rejected with nobody listening, until the end of the turn.
-#[derive(Default)]
-struct Rejections {
-    list: RefCell<Vec<(v8::Global<v8::Promise>, v8::Global<v8::Value>)>>,
-}
-
-/// Rejections that one turn remembers; those past it are dropped unreported.
-const REJECTIONS_PER_TURN: usize = 64;
-
-unsafe extern "C" fn on_promise_reject(message: v8::PromiseRejectMessage<'_>) {
-    v8::callback_scope!(unsafe scope, &message);
-    let promise = v8::Global::new(scope, message.get_promise());
-    let Some(rejections) = scope.get_slot::<Rc<Rejections>>() else {
-        return;
-    };
-    let mut list = rejections.list.borrow_mut();
-    match message.get_event() {
-        v8::PromiseRejectEvent::PromiseRejectWithNoHandler => {
-            if let Some(value) = message.get_value()
-                && list.len() < REJECTIONS_PER_TURN
-            {
-                list.push((promise, v8::Global::new(scope, value)));
-            }
-        }
-        v8::PromiseRejectEvent::PromiseHandlerAddedAfterReject => {
-            list.retain(|(rejected, _)| *rejected != promise);
-        }
-        _ => {}
-    }
-}
-
-impl Rejections {
-    /// Logs what nobody handles, at the end of a turn.
-    fn report(&self, scope: &mut v8::PinScope<'_, '_>, host: &HostState) {
-        if self.list.borrow().is_empty() {
-            return;
-        }
-        for (_, value) in self.list.take() {
-            let value = v8::Local::new(scope, value);
-            let text = describe(scope, value);
-            host.log(
-                crate::host::LogLevel::Error,
-                format!("a promise was rejected and nothing handles it: {text}"),
-            );
-        }
     }
 }

@@ -8,10 +8,15 @@
 mod blobs;
 mod engine;
 mod exchange;
+mod facts;
+mod glue;
+mod inbox;
 pub(crate) mod keys;
 mod memory;
 mod native;
+mod script;
 mod snapshot;
+mod thrown;
 pub(crate) mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -34,10 +39,10 @@ use blobs::Blobs;
 use engine::Engine;
 pub(crate) use engine::Evaluation;
 use exchange::Exchange;
+use inbox::{Delivery, Inbox};
 use keys::{CallKey, RootKey};
-use memory::Memory;
 use native::Owner;
-use wire::{CHUNK_BYTES, MOVED, Record, RecordKind, Wire};
+use wire::{MOVED, Record, Wire};
 
 /// A segment of a message that moves from one isolate to another: a sealed backing store, and the
 /// bytes of it that the segment has.
@@ -133,23 +138,6 @@ pub(crate) enum Event {
     },
 }
 
-/// A record on its way in, with the segments that moved with it.
-struct Delivery {
-    record: Record,
-    moved: Vec<Segment>,
-}
-
-/// Mail for the next turn: records in the in-ring, and behind them those that had no room there
-/// or came while JavaScript was reading it.
-struct Inbox {
-    /// What moved with the records in the in-ring, in their order.
-    moved: Vec<Segment>,
-    overflow: VecDeque<Delivery>,
-    /// Where the next small message is copied to; JavaScript maps it by a `Chunk` record.
-    chunk: Option<Memory>,
-    chunk_used: usize,
-}
-
 /// One V8 isolate and its mailbox.
 pub(crate) struct Isolate {
     /// Its place in the shard's tables.
@@ -215,12 +203,7 @@ impl Isolate {
                 life: Cell::new(Life::Loading),
                 schedule: Cell::new(Schedule::Idle),
                 wire,
-                inbox: RefCell::new(Inbox {
-                    moved: Vec::new(),
-                    overflow: VecDeque::new(),
-                    chunk: None,
-                    chunk_used: 0,
-                }),
+                inbox: RefCell::default(),
                 events: RefCell::default(),
                 given: RefCell::default(),
                 exchanges: RefCell::default(),
@@ -312,7 +295,7 @@ impl Isolate {
 
     /// Calls and results that wait to be handed to JavaScript.
     pub(crate) fn queued(&self) -> usize {
-        self.wire.in_count() + self.inbox.borrow().overflow.len()
+        self.wire.in_count() + self.inbox.borrow().overflowing()
     }
 
     /// Takes an event in.
@@ -456,72 +439,6 @@ impl Isolate {
     /// Runs the messages' own test on what was generated for it.
     pub(crate) fn try_messages(&self, generated: &str, test: &str) -> Result<String, String> {
         self.engine.borrow_mut().try_messages(generated, test)
-    }
-}
-
-impl Inbox {
-    /// Puts a delivery where its turn to be read comes: `ring` is the ring that may be written now.
-    fn put(&mut self, delivery: Delivery, ring: Option<&Wire>) {
-        if let Some(wire) = ring
-            && self.overflow.is_empty()
-            && wire.put(&delivery.record)
-        {
-            self.moved.extend(delivery.moved);
-        } else {
-            self.overflow.push_back(delivery);
-        }
-    }
-
-    /// Fills the ring for a turn, and returns what moved with its records.
-    fn open(&mut self, wire: &Wire) -> Vec<Segment> {
-        while let Some(delivery) = self.overflow.front()
-            && wire.put(&delivery.record)
-        {
-            if let Some(delivery) = self.overflow.pop_front() {
-                self.moved.extend(delivery.moved);
-            }
-        }
-        std::mem::take(&mut self.moved)
-    }
-
-    /// Drops all mail after a turn that was cut short: whoever waits for an answer is told, and
-    /// JavaScript may not have come to know the receive chunk.
-    fn discard(&mut self) {
-        self.overflow.clear();
-        self.chunk = None;
-    }
-
-    /// Copies `bytes` into the receive chunk, taking a new chunk if they do not fit.
-    fn copy_in(&mut self, bytes: &[u8], ring: Option<&Wire>) -> usize {
-        if let Some(chunk) = &self.chunk
-            && chunk.write(self.chunk_used, bytes)
-        {
-            let offset = self.chunk_used;
-            self.chunk_used += bytes.len();
-            return offset;
-        }
-        let chunk = Memory::new(CHUNK_BYTES.max(bytes.len()));
-        chunk.write(0, bytes);
-        let delivery = Delivery {
-            record: Record {
-                kind: RecordKind::Chunk,
-                id: (0, 0),
-                target: 0,
-                root: (0, 0),
-                offset: 0,
-                length: 0,
-                segments: 1,
-            },
-            moved: vec![Segment {
-                store: chunk.store().clone(),
-                base: 0,
-                end: 0,
-            }],
-        };
-        self.put(delivery, ring);
-        self.chunk = Some(chunk);
-        self.chunk_used = bytes.len();
-        0
     }
 }
 

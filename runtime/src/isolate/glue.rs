@@ -1,0 +1,173 @@
+//! The glue (`js/call.js`) as Rust sees it: its functions, and the events that they are called with.
+
+use bytes::Bytes;
+
+use super::blobs::Blobs;
+use super::keys::to_words;
+use super::native::kind_name;
+use super::{Event, Segment, snapshot};
+use crate::error::Origin;
+use crate::host::HostState;
+
+/// The functions of the glue object, by what they do.
+pub(super) struct Glue {
+    pub(super) attach: v8::Global<v8::Function>,
+    pub(super) start: v8::Global<v8::Function>,
+    pub(super) turn: v8::Global<v8::Function>,
+    pub(super) settle_error: v8::Global<v8::Function>,
+    pub(super) fetch: v8::Global<v8::Function>,
+    pub(super) body_chunk: v8::Global<v8::Function>,
+    pub(super) writable: v8::Global<v8::Function>,
+    pub(super) abort: v8::Global<v8::Function>,
+    pub(super) call_json: v8::Global<v8::Function>,
+    pub(super) fire_timers: v8::Global<v8::Function>,
+    pub(super) format_stack: v8::Global<v8::Function>,
+}
+
+pub(super) fn find_glue(scope: &mut v8::PinScope<'_, '_>) -> Option<Glue> {
+    let object = snapshot::glue(scope)?;
+    let function = |name: &str| {
+        let key = v8::String::new(scope, name)?;
+        let value = object.get(scope, key.into())?;
+        let function: v8::Local<v8::Function> = value.try_into().ok()?;
+        Some(v8::Global::new(scope, function))
+    };
+    Some(Glue {
+        attach: function("attach")?,
+        start: function("start")?,
+        turn: function("turn")?,
+        settle_error: function("settleError")?,
+        fetch: function("fetch")?,
+        body_chunk: function("bodyChunk")?,
+        writable: function("writable")?,
+        abort: function("abort")?,
+        call_json: function("callJson")?,
+        fire_timers: function("fireTimers")?,
+        format_stack: function("formatStack")?,
+    })
+}
+
+/// Maps each segment into the current isolate: its buffer, its first byte and its end.
+pub(super) fn map_segments<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    segments: &[Segment],
+    blobs: &mut Blobs,
+) -> v8::Local<'s, v8::Array> {
+    let mut elements: Vec<v8::Local<v8::Value>> = Vec::with_capacity(segments.len() * 3);
+    for segment in segments {
+        // Only a receive chunk is mutable; it is new, and has no bytes of its own to tell.
+        elements.push(match segment.end {
+            0 => v8::ArrayBuffer::with_backing_store(scope, &segment.store).into(),
+            _ => blobs.map(scope, segment).into(),
+        });
+        elements.push(v8::Integer::new_from_unsigned(scope, segment.base).into());
+        elements.push(v8::Integer::new_from_unsigned(scope, segment.end).into());
+    }
+    v8::Array::new_with_elements(scope, &elements)
+}
+
+pub(super) fn run_event(
+    scope: &mut v8::PinScope<'_, '_>,
+    glue: &Glue,
+    event: Event,
+    host: &HostState,
+) -> Option<()> {
+    let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
+    let (function, arguments): (_, Vec<v8::Local<v8::Value>>) = match event {
+        Event::Task(task) => {
+            task.run();
+            return Some(());
+        }
+        Event::CallFailed { pending, error } => {
+            let Origin { service, version } =
+                error.origin.map(|origin| *origin).unwrap_or_default();
+            let arguments = vec![
+                v8::Integer::new(scope, pending).into(),
+                text(scope, kind_name(error.kind))?,
+                text(scope, &error.name)?,
+                text(scope, &error.message)?,
+                text(scope, &service)?,
+                text(scope, &version)?,
+                text(scope, &error.stack)?,
+            ];
+            (&glue.settle_error, arguments)
+        }
+        Event::Fetch {
+            exchange,
+            root,
+            head,
+            has_body,
+        } => {
+            let (low, high) = to_words(root);
+            let mut flat = Vec::with_capacity(head.headers.len() * 2);
+            for (name, value) in &head.headers {
+                flat.push(text(scope, name)?);
+                flat.push(text(scope, value)?);
+            }
+            let arguments = vec![
+                v8::Integer::new(scope, exchange).into(),
+                v8::Integer::new(scope, low).into(),
+                v8::Integer::new(scope, high).into(),
+                text(scope, &head.method)?,
+                text(scope, &head.url)?,
+                v8::Array::new_with_elements(scope, &flat).into(),
+                v8::Boolean::new(scope, has_body).into(),
+            ];
+            (&glue.fetch, arguments)
+        }
+        Event::BodyChunk { exchange, chunk } => {
+            let exchange = v8::Integer::new(scope, exchange).into();
+            let arguments = match chunk {
+                None => vec![exchange, v8::null(scope).into(), undefined],
+                Some(Ok(bytes)) => vec![exchange, uint8_array(scope, bytes)?, undefined],
+                Some(Err(reason)) => vec![exchange, undefined, text(scope, &reason)?],
+            };
+            (&glue.body_chunk, arguments)
+        }
+        Event::Writable { exchange } => {
+            let exchange = v8::Integer::new(scope, exchange).into();
+            (&glue.writable, vec![exchange])
+        }
+        Event::Abort { exchange, reason } => {
+            let exchange = v8::Integer::new(scope, exchange).into();
+            (&glue.abort, vec![exchange, text(scope, &reason)?])
+        }
+        Event::Timers => {
+            let now = v8::Number::new(scope, host.now_ms()).into();
+            (&glue.fire_timers, vec![now])
+        }
+        Event::CallJson {
+            id,
+            root,
+            export,
+            method,
+            argument,
+        } => {
+            let (low, high) = to_words(root);
+            let arguments = vec![
+                v8::Integer::new(scope, id).into(),
+                v8::Integer::new(scope, low).into(),
+                v8::Integer::new(scope, high).into(),
+                v8::Integer::new(scope, i32::try_from(export).ok()?).into(),
+                text(scope, &method)?,
+                text(scope, &argument)?,
+            ];
+            (&glue.call_json, arguments)
+        }
+    };
+    let function = v8::Local::new(scope, function);
+    function.call(scope, undefined, &arguments)?;
+    Some(())
+}
+
+fn text<'s>(scope: &v8::PinScope<'s, '_>, text: &str) -> Option<v8::Local<'s, v8::Value>> {
+    Some(v8::String::new(scope, text)?.into())
+}
+
+fn uint8_array<'s>(scope: &v8::PinScope<'s, '_>, bytes: Bytes) -> Option<v8::Local<'s, v8::Value>> {
+    let bytes = Vec::from(bytes);
+    let length = bytes.len();
+    let store = v8::ArrayBuffer::new_backing_store_from_vec(bytes).make_shared();
+    let buffer = v8::ArrayBuffer::with_backing_store(scope, &store);
+    Some(v8::Uint8Array::new(scope, buffer, 0, length)?.into())
+}

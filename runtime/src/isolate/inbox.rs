@@ -1,0 +1,96 @@
+//! An isolate's mail: calls and results that wait to be handed to JavaScript.
+
+use std::collections::VecDeque;
+
+use super::Segment;
+use super::memory::Memory;
+use super::wire::{CHUNK_BYTES, Record, RecordKind, Wire};
+
+/// A record on its way in, with the segments that moved with it.
+pub(super) struct Delivery {
+    pub(super) record: Record,
+    pub(super) moved: Vec<Segment>,
+}
+
+/// Mail for the next turn: records in the in-ring, and behind them those that had no room there
+/// or came while JavaScript was reading it.
+#[derive(Default)]
+pub(super) struct Inbox {
+    /// What moved with the records in the in-ring, in their order.
+    moved: Vec<Segment>,
+    overflow: VecDeque<Delivery>,
+    /// Where the next small message is copied to; JavaScript maps it by a `Chunk` record.
+    chunk: Option<Memory>,
+    chunk_used: usize,
+}
+
+impl Inbox {
+    /// Deliveries that wait behind the ring.
+    pub(super) fn overflowing(&self) -> usize {
+        self.overflow.len()
+    }
+
+    /// Puts a delivery where its turn to be read comes: `ring` is the ring that may be written now.
+    pub(super) fn put(&mut self, delivery: Delivery, ring: Option<&Wire>) {
+        if let Some(wire) = ring
+            && self.overflow.is_empty()
+            && wire.put(&delivery.record)
+        {
+            self.moved.extend(delivery.moved);
+        } else {
+            self.overflow.push_back(delivery);
+        }
+    }
+
+    /// Fills the ring for a turn, and returns what moved with its records.
+    pub(super) fn open(&mut self, wire: &Wire) -> Vec<Segment> {
+        while let Some(delivery) = self.overflow.front()
+            && wire.put(&delivery.record)
+        {
+            if let Some(delivery) = self.overflow.pop_front() {
+                self.moved.extend(delivery.moved);
+            }
+        }
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Drops all mail after a turn that was cut short: whoever waits for an answer is told, and
+    /// JavaScript may not have come to know the receive chunk.
+    pub(super) fn discard(&mut self) {
+        self.overflow.clear();
+        self.chunk = None;
+    }
+
+    /// Copies `bytes` into the receive chunk, taking a new chunk if they do not fit.
+    pub(super) fn copy_in(&mut self, bytes: &[u8], ring: Option<&Wire>) -> usize {
+        if let Some(chunk) = &self.chunk
+            && chunk.write(self.chunk_used, bytes)
+        {
+            let offset = self.chunk_used;
+            self.chunk_used += bytes.len();
+            return offset;
+        }
+        let chunk = Memory::new(CHUNK_BYTES.max(bytes.len()));
+        chunk.write(0, bytes);
+        let delivery = Delivery {
+            record: Record {
+                kind: RecordKind::Chunk,
+                id: (0, 0),
+                target: 0,
+                root: (0, 0),
+                offset: 0,
+                length: 0,
+                segments: 1,
+            },
+            moved: vec![Segment {
+                store: chunk.store().clone(),
+                base: 0,
+                end: 0,
+            }],
+        };
+        self.put(delivery, ring);
+        self.chunk = Some(chunk);
+        self.chunk_used = bytes.len();
+        0
+    }
+}

@@ -1,0 +1,140 @@
+//! What JavaScript throws, rejects and prints as a stack, as values of ours.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use isolith_capnp::error_capnp::call_error::Kind;
+
+use crate::error::CallError;
+use crate::host::HostState;
+
+/// The error that a failed call into JavaScript stands for.
+pub(super) fn caught(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>,
+    bundle: &isolith_versions::BundleId,
+) -> CallError {
+    if scope.has_terminated() {
+        return CallError::host(
+            Kind::CpuExceeded,
+            "it ran too long without a pause and was ended",
+        )
+        .in_bundle(bundle);
+    }
+    let (message, stack) = match scope.exception() {
+        Some(error) => {
+            let line = scope.message().and_then(|m| m.get_line_number(scope));
+            let message = error.to_rust_string_lossy(scope);
+            let stack = describe(scope, error);
+            // A syntax error has no stack of its own; its message knows the place.
+            match line {
+                Some(line) if !stack.contains("\n    at ") => (
+                    format!("{message} (line {line} of the built module)"),
+                    String::new(),
+                ),
+                _ => (message, stack),
+            }
+        }
+        None => ("the runtime's own code failed".to_owned(), String::new()),
+    };
+    CallError {
+        stack,
+        ..CallError::host(Kind::Failed, message).in_bundle(bundle)
+    }
+}
+
+/// An error's stack if it has one, else its text.
+pub(super) fn describe(
+    scope: &mut v8::PinScope<'_, '_>,
+    error: v8::Local<'_, v8::Value>,
+) -> String {
+    let stack = v8::Local::<v8::Object>::try_from(error)
+        .ok()
+        .and_then(|error| {
+            let key = v8::String::new(scope, "stack")?;
+            error
+                .get(scope, key.into())
+                .filter(|stack| stack.is_string())
+        });
+    stack.unwrap_or(error).to_rust_string_lossy(scope)
+}
+
+impl CallError {
+    pub(super) fn stack_or_message(self) -> String {
+        match self.stack.is_empty() {
+            true => self.message,
+            false => self.stack,
+        }
+    }
+}
+
+/// The glue's stack formatter, kept where V8's callback can find it.
+pub(super) struct FormatStack(pub(super) v8::Global<v8::Function>);
+
+pub(super) fn prepare_stack_trace<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    error: v8::Local<'s, v8::Value>,
+    sites: v8::Local<'s, v8::Array>,
+) -> v8::Local<'s, v8::Value> {
+    let formatted = scope
+        .get_slot::<FormatStack>()
+        .map(|format| format.0.clone())
+        .and_then(|format| {
+            let format = v8::Local::new(scope, format);
+            let undefined = v8::undefined(scope).into();
+            format.call(scope, undefined, &[error, sites.into()])
+        });
+    formatted.unwrap_or_else(|| v8::String::empty(scope).into())
+}
+
+/// Promises that were rejected with nobody listening, until the end of the turn.
+#[derive(Default)]
+pub(super) struct Rejections {
+    list: RefCell<Vec<(v8::Global<v8::Promise>, v8::Global<v8::Value>)>>,
+}
+
+/// Rejections that one turn remembers; those past it are dropped unreported.
+pub(super) const REJECTIONS_PER_TURN: usize = 64;
+
+pub(super) unsafe extern "C" fn on_promise_reject(message: v8::PromiseRejectMessage<'_>) {
+    v8::callback_scope!(unsafe scope, &message);
+    let promise = v8::Global::new(scope, message.get_promise());
+    let Some(rejections) = scope.get_slot::<Rc<Rejections>>() else {
+        return;
+    };
+    let mut list = rejections.list.borrow_mut();
+    match message.get_event() {
+        v8::PromiseRejectEvent::PromiseRejectWithNoHandler => {
+            if let Some(value) = message.get_value()
+                && list.len() < REJECTIONS_PER_TURN
+            {
+                list.push((promise, v8::Global::new(scope, value)));
+            }
+        }
+        v8::PromiseRejectEvent::PromiseHandlerAddedAfterReject => {
+            list.retain(|(rejected, _)| *rejected != promise);
+        }
+        _ => {}
+    }
+}
+
+impl Rejections {
+    /// Drops the handles, before the isolate that they belong to.
+    pub(super) fn forget(&self) {
+        self.list.take();
+    }
+
+    /// Logs what nobody handles, at the end of a turn.
+    pub(super) fn report(&self, scope: &mut v8::PinScope<'_, '_>, host: &HostState) {
+        if self.list.borrow().is_empty() {
+            return;
+        }
+        for (_, value) in self.list.take() {
+            let value = v8::Local::new(scope, value);
+            let text = describe(scope, value);
+            host.log(
+                crate::host::LogLevel::Error,
+                format!("a promise was rejected and nothing handles it: {text}"),
+            );
+        }
+    }
+}
