@@ -105,9 +105,6 @@ fn every_member_takes_the_shared_lints_and_none_is_switched_off_outside_of_tests
         let lints = package
             .get("lints")
             .and_then(|lints| lints.get("workspace")?.as_bool());
-        let lints = package
-            .get("lints")
-            .and_then(|lints| lints.get("workspace")?.as_bool());
         assert_eq!(lints, Some(true), "{room} does not take the shared lints");
     }
     let tests = |file: &Path| file.ends_with("tests.rs") || file.iter().any(|part| part == "tests");
