@@ -110,6 +110,7 @@ impl Bench {
         let programs = [auth, driver];
         let set = solve_samples(&programs, "driver")?;
         let (shard, _routing) = serve_samples(&programs, &set, "driver", limits).await?;
+        tokio::task::spawn_local(Rc::clone(&shard).pump());
         // The table lives in the shard too.
         let _ = Arc::strong_count(&set);
         Ok(Bench { shard })
@@ -125,16 +126,7 @@ impl Bench {
             argument,
             deadline: start + Duration::from_secs(300),
         });
-        let drive = async {
-            loop {
-                self.shard.run_until_idle();
-                tokio::task::yield_now().await;
-            }
-        };
-        let reply = tokio::select! {
-            reply = call => reply?,
-            () = drive => return Err("unreachable".into()),
-        };
+        let reply = call.await?;
         let elapsed = start.elapsed();
         if !reply.json.contains("sum") {
             return Err(format!("unexpected reply {}", reply.json).into());

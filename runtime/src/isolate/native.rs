@@ -33,6 +33,7 @@ natives! {
     "flush" => flush,
     "give" => give,
     "fail" => fail,
+    "fulfilled" => fulfilled,
     "utf8Decode" => utf8_decode,
     "utf8Encode" => utf8_encode,
     "respond" => respond,
@@ -148,6 +149,16 @@ fn fail(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     let error = error_argument(scope, &args, 2, &isolate);
     if let Some(home) = isolate.home.upgrade() {
         home.fail_call(&isolate, from_words(call), error);
+    }
+}
+
+/// fulfilled(promise, otherwise) -> what the promise was fulfilled with, if it was.
+fn fulfilled<'s>(scope: Scope<'_, 's, '_>, args: Args<'s>, mut rv: v8::ReturnValue<'_>) {
+    match v8::Local::<v8::Promise>::try_from(args.get(0)) {
+        Ok(promise) if promise.state() == v8::PromiseState::Fulfilled => {
+            rv.set(promise.result(scope));
+        }
+        _ => rv.set(args.get(1)),
     }
 }
 

@@ -9,7 +9,8 @@
   'use strict';
 
   const { Promise, TypeError, Error, Int32Array, ArrayBuffer } = globalThis;
-  const { create, defineProperty, freeze, setPrototypeOf } = Object;
+  const { create, defineProperty, freeze, getPrototypeOf, setPrototypeOf } = Object;
+  const PromisePrototype = Promise.prototype;
   const { parse: jsonParse, stringify: jsonStringify } = JSON;
   const errorToString = Function.prototype.call.bind(Error.prototype.toString);
   const captureStackTrace = Error.captureStackTrace;
@@ -35,6 +36,7 @@
   const CALL = 1, RETURN = 2, CHUNK = 3, HOLD = 4, RELEASE = 5;
   const MOVED = -1;
   const EMPTY = freeze(create(null));
+  const PENDING = freeze(create(null));
 
   // A request as this isolate knows it: the key of its root, in two halves, and that of the call
   // that it serves here, if it serves one. Bundle code never holds one.
@@ -282,14 +284,21 @@
     }
     setContext(frame);
     let result;
+    let value = PENDING;
     try {
       result = method.invoke(entry.instance, method.readParams(params), new Context(frame));
+      if (typeof result !== 'object' || result === null) {
+        value = result;
+      } else if (getPrototypeOf(result) === PromisePrototype) {
+        // Most handlers are done when they return, and to look costs less than an await.
+        value = host.fulfilled(result, PENDING);
+      }
     } catch (error) {
       fail(frame, error);
       return;
     }
-    if (typeof result === 'object' && result !== null) settle(frame, method, result);
-    else reply(frame, method, result);
+    if (value === PENDING) settle(frame, method, result);
+    else reply(frame, method, value);
   }
 
   // Works through the in-ring. `buffers` are what its records' moved segments were mapped to.

@@ -16,7 +16,7 @@ impl Shard {
     ///
     /// # Cancel safety
     /// It may be dropped at any await: what waits in the mailboxes stays there.
-    pub(super) async fn pump(self: Rc<Self>) {
+    pub(crate) async fn pump(self: Rc<Self>) {
         let posted = self.posted_tasks.take();
         let (_idle, none) = mpsc::unbounded_channel();
         let mut posted = posted.unwrap_or(none);
@@ -35,6 +35,10 @@ impl Shard {
                 turns += 1;
                 if turns % TURNS_PER_YIELD == 0 {
                     tokio::task::yield_now().await;
+                    // A shard that is always busy has V8's tasks to run, too.
+                    while let Ok(task) = posted.try_recv() {
+                        self.take_task(task);
+                    }
                 }
             }
             if self.sweep_due.replace(false) {
@@ -69,17 +73,6 @@ impl Shard {
                 isolate.push(Event::Task(task));
             }
         });
-    }
-
-    /// Gives turns until nothing is ready, on the caller's stack; for benchmarks without a loop.
-    pub(crate) fn run_until_idle(self: &Rc<Self>) {
-        self.pumping.set(true);
-        while let Some(slot) = self.next_ready() {
-            if let Some(isolate) = self.isolate(slot) {
-                self.give_turn(&isolate);
-            }
-        }
-        self.pumping.set(false);
     }
 
     fn next_ready(&self) -> Option<usize> {
