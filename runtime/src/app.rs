@@ -93,7 +93,10 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
         started: Instant::now(),
         call_timeout: http.request_timeout,
     };
-    announce(&ingress, &control)?;
+    if let Err(error) = announce(&ingress, &control) {
+        // Whoever reads it may have left; that is no reason not to serve.
+        tracing::warn!("standard output cannot be written: {error}");
+    }
 
     let lost = tokio::select! {
         () = ingress.accept(deployment.shards()) => false,

@@ -97,6 +97,8 @@
   }
 
   let bundle;
+  // What the main module's code is named by in a stack.
+  let moduleName;
   let env;
   let handler = null;
   let served = [];
@@ -256,7 +258,7 @@
     try {
       if (error instanceof CallError) {
         return [error.kind, error.remoteName, error.remoteMessage, error.service, error.version,
-          `${error.stack}`];
+          `${error.remoteStack ?? error.stack}`];
       }
       if (error instanceof message.MessageError) {
         return ['badMessage', error.name, error.message, '', '', ''];
@@ -370,6 +372,8 @@
 
   // HTTP: `exchange` names the request to the host.
 
+  const CLIENT_GONE = 'the client closed the connection';
+
   // Body transfers that wait for the host, by exchange.
   const pulls = create(null);
   const writes = create(null);
@@ -417,32 +421,34 @@
     else waiting.reject(new TypeError(error));
   }
 
-  async function pump(exchange, stream) {
-    const reader = stream.getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      if (!internals.isUint8Array(value)) {
-        throw new TypeError('a response body stream must give Uint8Array chunks; encode text with TextEncoderStream');
-      }
-      const state = host.writeBody(exchange, value);
-      if (state === 2) {
-        await reader.cancel(new TypeError('the client closed the connection'));
-        return;
-      }
-      if (state === 1) {
-        await new Promise((resolve) => {
-          writes[exchange] = resolve;
-        });
-      }
-    }
-    host.endBody(exchange);
+  // Writes a stream to the client; settles when it is complete or the client is gone.
+  function pump(exchange, stream) {
+    return new Promise((resolve, reject) => {
+      const onChunk = (bytes) => {
+        const state = host.writeBody(exchange, bytes);
+        if (state === 0) {
+          body.pull();
+        } else if (state === 1) {
+          writes[exchange] = body.pull;
+        } else {
+          body.cancel(new TypeError(CLIENT_GONE));
+          abort(exchange, CLIENT_GONE);
+          resolve();
+        }
+      };
+      const onEnd = () => {
+        host.endBody(exchange);
+        resolve();
+      };
+      const body = internals.pumpBody(stream, onChunk, onEnd, reject);
+      body.pull();
+    });
   }
 
   function writable(exchange) {
-    const resolve = writes[exchange];
+    const pullNext = writes[exchange];
     delete writes[exchange];
-    if (resolve !== undefined) resolve();
+    if (pullNext !== undefined) pullNext();
   }
 
   // The client is gone or the deadline passed.
@@ -533,6 +539,7 @@
     outboxBytes = bufferLength(outboxBuffer);
     builderOptions = { blobThreshold: config.moveThresholdBytes, maxBytes: config.messageBytes };
     encoder = new message.Builder(outboxBuffer, outboxBytes, builderOptions);
+    moduleName = `${facts.service}@${facts.version}`;
     bundle = freeze({ service: facts.service, version: facts.version, digest: facts.digest });
     const interfaces = generated === undefined ? create(null) : generated(message).interfaces;
     env = create(Object.prototype);
@@ -590,7 +597,8 @@
     for (let i = 0; i < sites.length; i++) {
       const site = sites[i];
       const file = site.getFileName();
-      if (file === null || file === undefined || file === '' || file[0] === '<') continue;
+      // Only the bundle's own code: host frames say nothing to its author.
+      if (file !== moduleName) continue;
       const name = site.getFunctionName();
       const line = site.getLineNumber();
       const column = site.getColumnNumber();
