@@ -13,7 +13,7 @@ use super::glue::{Glue, find_glue, map_segments, run_event};
 use super::native::Owner;
 use super::script::{compile_module, resolve_nothing, run_script};
 use super::thrown::{
-    FormatStack, Rejections, caught, describe, on_promise_reject, prepare_stack_trace,
+    FormatStack, Rejections, caught, cut_short, describe, on_promise_reject, prepare_stack_trace,
 };
 use super::wire::Wire;
 use super::{Event, IsolateLimits, Segment, snapshot};
@@ -163,9 +163,13 @@ impl Engine {
             let context = v8::Local::new(scope, &*context);
             let scope = &mut v8::ContextScope::new(scope, context);
             v8::tc_scope!(let scope, scope);
-            match f(scope, &mut handles) {
-                Some(result) if !scope.has_terminated() => Ok(result),
-                _ => Err(caught(scope, &self.bundle)),
+            let result = f(scope, &mut handles);
+            // Termination inside a microtask leaves no exception behind, only the state.
+            let terminated = scope.has_terminated() || scope.is_execution_terminating();
+            match result {
+                _ if terminated => Err(cut_short(&self.bundle)),
+                Some(result) => Ok(result),
+                None => Err(caught(scope, &self.bundle)),
             }
         };
         if isolate.is_execution_terminating() {

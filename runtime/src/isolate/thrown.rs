@@ -8,18 +8,17 @@ use isolith_capnp::error_capnp::call_error::Kind;
 use crate::error::CallError;
 use crate::host::HostState;
 
+/// The error for whoever waits for an isolate whose execution was terminated.
+pub(super) fn cut_short(bundle: &isolith_versions::BundleId) -> CallError {
+    let reason = "it ran too long without a pause and was ended";
+    CallError::host(Kind::CpuExceeded, reason).in_bundle(bundle)
+}
+
 /// The error that a failed call into JavaScript stands for.
 pub(super) fn caught(
     scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>,
     bundle: &isolith_versions::BundleId,
 ) -> CallError {
-    if scope.has_terminated() {
-        return CallError::host(
-            Kind::CpuExceeded,
-            "it ran too long without a pause and was ended",
-        )
-        .in_bundle(bundle);
-    }
     let (message, stack) = match scope.exception() {
         Some(error) => {
             let line = scope.message().and_then(|m| m.get_line_number(scope));

@@ -183,6 +183,7 @@ export class OddService {
     if (how === 'hostile') throw { get message() { throw new Error('hidden'); } };
     if (how === 'wrong') return { nonsense: 1 };
     if (how === 'loop') for (;;);
+    if (how === 'loopLater') { await null; for (;;); }
     if (how === 'recurse') { const f = () => f(); f(); }
     if (how === 'never') await new Promise(() => {});
   }
@@ -533,10 +534,11 @@ fn what_a_handler_does_wrong_is_a_typed_error_and_the_next_call_is_served() {
                 "no answer came before the deadline",
             ),
             ("loop", Kind::CpuExceeded, "ran too long"),
+            ("loopLater", Kind::CpuExceeded, "ran too long"),
         ] {
             let error = match how {
-                "loop" => world
-                    .call_by("odd", "fail", "{\"how\": \"loop\"}", soon())
+                "loop" | "loopLater" => world
+                    .call_by("odd", "fail", &format!("{{\"how\": \"{how}\"}}"), soon())
                     .await
                     .unwrap_err(),
                 _ => world.failure(how).await,
