@@ -158,21 +158,23 @@ impl Engine {
         // SAFETY: exited below, on every path; nothing in between unwinds past it, for a panic
         // ends the shard's thread together with the isolate.
         unsafe { isolate.enter() };
-        let result = {
+        let (result, terminated) = {
             v8::scope!(let scope, &mut *isolate);
             let context = v8::Local::new(scope, &*context);
             let scope = &mut v8::ContextScope::new(scope, context);
             v8::tc_scope!(let scope, scope);
             let result = f(scope, &mut handles);
             // Termination inside a microtask leaves no exception behind, only the state.
-            let terminated = scope.has_terminated() || scope.is_execution_terminating();
-            match result {
+            let terminated =
+                scope.is_execution_terminating() || (result.is_none() && scope.has_terminated());
+            let result = match result {
                 _ if terminated => Err(cut_short(&self.bundle)),
                 Some(result) => Ok(result),
                 None => Err(caught(scope, &self.bundle)),
-            }
+            };
+            (result, terminated)
         };
-        if isolate.is_execution_terminating() {
+        if terminated {
             isolate.cancel_terminate_execution();
         }
         // SAFETY: entered above.

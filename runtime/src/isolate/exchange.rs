@@ -9,7 +9,7 @@ use super::{Event, Isolate};
 use crate::error::CallError;
 use crate::http::{BODY_CHUNKS_IN_FLIGHT, BodyChunk, HttpBody, HttpResponse};
 
-/// What a service may do after it wrote a chunk; the numbers are those of `js/call.js`.
+/// What a service may do after it wrote a chunk; the numbers are those of `js/glue/http.js`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub(super) enum WriteState {

@@ -1,4 +1,4 @@
-//! The glue (`js/call.js`) as Rust sees it: its functions, and the events that they are called with.
+//! The glue (`js/glue/`) as Rust sees it: its functions, and the events that they are called with.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! The native functions that the glue (`js/call.js`) calls. Bundle code cannot reach them.
+//! The native functions that the glue (`js/glue/`) calls. Bundle code cannot reach them.
 //!
 //! Each one finds its isolate in the V8 isolate's slot. None of them runs JavaScript, and none
 //! trusts its arguments: a bad one does nothing or throws a TypeError.

@@ -14,9 +14,16 @@ use crate::host;
 #[error("the startup snapshot could not be made: {0}; this is a defect of the runtime")]
 pub(crate) struct SnapshotError(String);
 
-/// The source of the call path's JavaScript, kept outside the heap of each isolate.
-static CALL_JS: v8::OneByteConst =
-    v8::String::create_external_onebyte_const(include_bytes!("../js/call.js"));
+/// The glue's source, kept outside the heap of each isolate: the parts of one function.
+static GLUE_JS: v8::OneByteConst = v8::String::create_external_onebyte_const(
+    concat!(
+        include_str!("../js/glue/call.js"),
+        include_str!("../js/glue/http.js"),
+        include_str!("../js/glue/json.js"),
+        include_str!("../js/glue/life.js"),
+    )
+    .as_bytes(),
+);
 static MESSAGE_JS: v8::OneByteConst =
     v8::String::create_external_onebyte_const(isolith_capnp::MESSAGE_JS.as_bytes());
 
@@ -34,7 +41,7 @@ pub(super) fn external_references() -> Cow<'static, [v8::ExternalReference]> {
     let references = REFERENCES.get_or_init(|| {
         let mut references = host::external_references();
         references.extend(native::external_references());
-        for text in [&raw const CALL_JS, &raw const MESSAGE_JS] {
+        for text in [&raw const GLUE_JS, &raw const MESSAGE_JS] {
             references.push(v8::ExternalReference {
                 pointer: text.cast_mut().cast(),
             });
@@ -122,10 +129,10 @@ fn build<'s>(
         get_context,
         set_context,
     ];
-    let make_glue = evaluate(scope, "isolith:call", &CALL_JS)?;
-    call(scope, "isolith:call", make_glue, &arguments)?
+    let make_glue = evaluate(scope, "isolith:glue", &GLUE_JS)?;
+    call(scope, "isolith:glue", make_glue, &arguments)?
         .try_into()
-        .map_err(|_| SnapshotError("call.js returned no object".into()))
+        .map_err(|_| SnapshotError("the glue returned no object".into()))
 }
 
 fn take<'s>(

@@ -6,7 +6,7 @@
 //! out-ring, and the host reads those when the isolate's stack has unwound. Only a full ring or
 //! outbox makes JavaScript call the host (`flush`).
 //!
-//! `js/call.js` is the other end; the constants reach it through its `attach` function.
+//! `js/glue/call.js` is the other end; the constants reach it through its `attach` function.
 
 use super::memory::Memory;
 

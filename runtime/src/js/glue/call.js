@@ -1,5 +1,7 @@
-// The isolate's end of the call path. It becomes part of the startup snapshot; a fresh isolate
-// calls `attach` with its memory and its bundle's facts, evaluates the bundle, then calls `start`.
+// The isolate's end of the call path and of what else the host hands it. The files of this folder
+// are the parts of one function, in this order: call, http, json, life. It becomes part of the
+// startup snapshot; a fresh isolate calls `attach` with its memory and its bundle's facts,
+// evaluates the bundle, then calls `start`.
 //
 // Nothing here looks up a built-in at run time that a service could have replaced: what is needed
 // is captured below, before any bundle runs. `getContext` and `setContext` read and write the
@@ -13,7 +15,6 @@
   const PromisePrototype = Promise.prototype;
   const { parse: jsonParse, stringify: jsonStringify } = JSON;
   const errorToString = Function.prototype.call.bind(Error.prototype.toString);
-  const captureStackTrace = Error.captureStackTrace;
   const String = globalThis.String;
   const uncurry = Function.prototype.bind.bind(Function.prototype.call);
   const bufferGetter = (name) =>
@@ -306,6 +307,7 @@
   // Works through the in-ring. `buffers` are what its records' moved segments were mapped to.
   function turn(buffers) {
     const count = rings[0];
+    let serving = false;
     let nextBuffer = 0;
     for (let i = 0; i < count; i++) {
       const at = inRing + i * recordWords;
@@ -328,6 +330,7 @@
         body = openMoved(buffers, first, nextBuffer, offset, length);
       }
       if (kind === CALL) {
+        serving = true;
         serve(rings[at + 3],
           new Frame(rings[at + 4], rings[at + 5], id, rings[at + 2]), body);
       } else {
@@ -342,7 +345,7 @@
         entry.resolve(results);
       }
     }
-    setContext(undefined);
+    if (serving) setContext(undefined);
   }
 
   // A message of which some segments moved. Each takes three places of `buffers`: the buffer, and
@@ -370,246 +373,3 @@
     entry.reject(new CallError(kind, name, text, service, version, stack, entry.label));
   }
 
-  // HTTP: `exchange` names the request to the host.
-
-  const CLIENT_GONE = 'the client closed the connection';
-
-  // Body transfers that wait for the host, by exchange.
-  const pulls = create(null);
-  const writes = create(null);
-  const controllers = create(null);
-
-  function fetch(exchange, rootLow, rootHigh, method, url, headers, hasBody) {
-    const frame = new Frame(rootLow, rootHigh, 0, 0);
-    setContext(frame);
-    handle(exchange, frame, method, url, headers, hasBody);
-    setContext(undefined);
-  }
-
-  async function handle(exchange, frame, method, url, headers, hasBody) {
-    const controller = new internals.AbortController();
-    controllers[exchange] = controller;
-    try {
-      const body = hasBody
-        ? internals.createBodyStream(() => pull(exchange), () => host.cancelBody(exchange))
-        : null;
-      const request = internals.createRequest(method, url, headers, body, controller.signal);
-      const response = await handler.fetch(request, env, new Context(frame));
-      const head = internals.readResponse(response);
-      const streamed = head.body !== null && !internals.isUint8Array(head.body);
-      host.respond(exchange, head.status, head.headers, streamed ? null : head.body, streamed);
-      if (streamed) await pump(exchange, head.body);
-    } catch (error) {
-      const d = describe(error);
-      host.failExchange(exchange, d[0], d[1], d[2], d[3], d[4], d[5]);
-    }
-    delete controllers[exchange];
-  }
-
-  function pull(exchange) {
-    return new Promise((resolve, reject) => {
-      pulls[exchange] = { resolve, reject };
-      host.pullBody(exchange);
-    });
-  }
-
-  function bodyChunk(exchange, bytes, error) {
-    const waiting = pulls[exchange];
-    delete pulls[exchange];
-    if (waiting === undefined) return;
-    if (error === undefined) waiting.resolve(bytes);
-    else waiting.reject(new TypeError(error));
-  }
-
-  // Writes a stream to the client; settles when it is complete or the client is gone.
-  function pump(exchange, stream) {
-    return new Promise((resolve, reject) => {
-      const onChunk = (bytes) => {
-        const state = host.writeBody(exchange, bytes);
-        if (state === 0) {
-          body.pull();
-        } else if (state === 1) {
-          writes[exchange] = body.pull;
-        } else {
-          body.cancel(new TypeError(CLIENT_GONE));
-          abort(exchange, CLIENT_GONE);
-          resolve();
-        }
-      };
-      const onEnd = () => {
-        host.endBody(exchange);
-        resolve();
-      };
-      const body = internals.pumpBody(stream, onChunk, onEnd, reject);
-      body.pull();
-    });
-  }
-
-  function writable(exchange) {
-    const pullNext = writes[exchange];
-    delete writes[exchange];
-    if (pullNext !== undefined) pullNext();
-  }
-
-  // The client is gone or the deadline passed.
-  function abort(exchange, reason) {
-    const controller = controllers[exchange];
-    delete controllers[exchange];
-    if (controller !== undefined) controller.abort(new internals.DOMException(reason, 'AbortError'));
-    bodyChunk(exchange, null, reason);
-    writable(exchange);
-  }
-
-  // A call whose argument and result are JSON, for the command line. It takes the same way
-  // through the message as any other: encoded, read in place, encoded, read in place.
-  async function callJson(id, rootLow, rootHigh, exportIndex, name, text) {
-    const frame = new Frame(rootLow, rootHigh, 0, 0);
-    setContext(frame);
-    try {
-      const entry = served[exportIndex];
-      let method;
-      for (let i = 0; i < entry.methods.length; i++) {
-        if (entry.methods[i] !== undefined && entry.methods[i].name === name) method = entry.methods[i];
-      }
-      if (method === undefined) {
-        const known = [];
-        for (let i = 0; i < entry.methods.length; i++) {
-          if (entry.methods[i] !== undefined) known[known.length] = entry.methods[i].name;
-        }
-        host.replyJson(id, 'notFound', `${entry.name} has no method "${name}"; it has: ${`${known}`}`);
-        return;
-      }
-      let params;
-      try {
-        const argument = jsonParse(text === '' ? '{}' : text);
-        params = method.readParams(encodeAlone(method.encodeParams, argument));
-      } catch (error) {
-        host.replyJson(id, 'badArgument', `${error.message}`);
-        return;
-      }
-      const value = await method.invoke(entry.instance, params, new Context(frame));
-      const results = method.readResults(encodeAlone(method.encodeResults, value === undefined ? EMPTY : value));
-      host.replyJson(id, '', jsonStringify(results.toObject(), jsonValue, 2));
-    } catch (error) {
-      const d = describe(error);
-      host.replyJson(id, d[0], d[5] === '' ? d[2] : d[5]);
-    }
-    setContext(undefined);
-  }
-
-  function jsonValue(key, value) {
-    if (typeof value === 'bigint') return `${value}`;
-    if (internals.isUint8Array(value)) return internals.base64(value);
-    return value;
-  }
-
-  function encodeAlone(encode, value) {
-    const b = privateBuilder();
-    b.begin(0);
-    encode(b, value);
-    const length = b.end();
-    return message.Message(new message.Chunk(b.buffer), 0, length, b.blobs);
-  }
-
-  // Life of the isolate.
-
-  function stub(importIndex, service, face) {
-    const methods = create(null);
-    for (const method of face.methods) {
-      const label = `${service}.${method.name}`;
-      defineProperty(methods, method.name, {
-        enumerable: true,
-        value: { [method.name]: (params) => call(importIndex, method, label, params) }[method.name],
-      });
-    }
-    return freeze(methods);
-  }
-
-  // Once, before any of the bundle's code: `generated` is what the schema's code was made into.
-  function attach(facts, ringBuffer, outboxBuffer, generated) {
-    internals.begin();
-    isImmutable = bufferGetter('immutable');
-    transferToImmutable = uncurry(ArrayBuffer.prototype.transferToImmutable);
-    config = facts.config;
-    rings = new Int32Array(ringBuffer);
-    recordWords = config.recordWords;
-    ringRecords = config.ringRecords;
-    inRing = config.inRing;
-    outRing = config.outRing;
-    outboxBytes = bufferLength(outboxBuffer);
-    builderOptions = { blobThreshold: config.moveThresholdBytes, maxBytes: config.messageBytes };
-    encoder = new message.Builder(outboxBuffer, outboxBytes, builderOptions);
-    moduleName = `${facts.service}@${facts.version}`;
-    bundle = freeze({ service: facts.service, version: facts.version, digest: facts.digest });
-    const interfaces = generated === undefined ? create(null) : generated(message).interfaces;
-    env = create(Object.prototype);
-    for (const { name, value } of facts.vars) env[name] = value;
-    facts.imports.forEach(({ name, service, interfaceId }, index) => {
-      env[name] = stub(index, service, interfaces[interfaceId]);
-    });
-    freeze(env);
-    served = facts.exports.map(({ name, className, interfaceId }) => {
-      const methods = [];
-      for (const method of interfaces[interfaceId].methods) methods[method.ordinal] = method;
-      return { name, className, methods, instance: undefined };
-    });
-    handler = facts.http ? undefined : null;
-    internals.setTimerScheduler((dueMs) => host.schedule(dueMs));
-    internals.setContinuationAccess(getContext, setContext);
-  }
-
-  // Once, after the main module was evaluated: constructs what it exports.
-  function start(namespace) {
-    for (const entry of served) {
-      const Class = namespace[entry.className];
-      if (typeof Class !== 'function') {
-        throw new TypeError(`[exports.${entry.name}] names class "${entry.className}", which the main module does not export`);
-      }
-      entry.instance = new Class(env);
-      for (const method of entry.methods) {
-        if (method !== undefined && typeof entry.instance[method.name] !== 'function') {
-          throw new TypeError(`class ${entry.className} lacks method "${method.name}", which its interface declares`);
-        }
-      }
-    }
-    if (handler === undefined) {
-      handler = namespace.default;
-      if (typeof handler !== 'object' || handler === null || typeof handler.fetch !== 'function') {
-        throw new TypeError('the main module\'s default export has no function "fetch"; write: export default { async fetch(request, env, ctx) { ... } }');
-      }
-    }
-  }
-
-  // Runs the timers that are due and has the host wake this isolate for the next one.
-  function fireTimers(nowMs) {
-    const dueMs = internals.fireTimers(nowMs);
-    if (dueMs >= 0) host.schedule(dueMs);
-  }
-
-  // The text of `error.stack`, with positions mapped to the bundle's sources.
-  function formatStack(error, sites) {
-    let text;
-    try {
-      text = errorToString(error);
-    } catch {
-      text = 'Error';
-    }
-    for (let i = 0; i < sites.length; i++) {
-      const site = sites[i];
-      const file = site.getFileName();
-      // Only the bundle's own code: host frames say nothing to its author.
-      if (file !== moduleName) continue;
-      const name = site.getFunctionName();
-      const line = site.getLineNumber();
-      const column = site.getColumnNumber();
-      const where = host.position(line, column) ?? `${file}:${line}:${column}`;
-      text += name ? `\n    at ${name} (${where})` : `\n    at ${where}`;
-    }
-    return text;
-  }
-
-  return {
-    attach, start, turn, settleError, fetch, bodyChunk, writable, abort, callJson, formatStack,
-    fireTimers,
-  };
-})

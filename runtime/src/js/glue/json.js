@@ -1,0 +1,53 @@
+  // ---- Calls from the command line.
+
+  // A call whose argument and result are JSON, for the command line. It takes the same way
+  // through the message as any other: encoded, read in place, encoded, read in place.
+  async function callJson(id, rootLow, rootHigh, exportIndex, name, text) {
+    const frame = new Frame(rootLow, rootHigh, 0, 0);
+    setContext(frame);
+    try {
+      const entry = served[exportIndex];
+      let method;
+      for (let i = 0; i < entry.methods.length; i++) {
+        if (entry.methods[i] !== undefined && entry.methods[i].name === name) method = entry.methods[i];
+      }
+      if (method === undefined) {
+        const known = [];
+        for (let i = 0; i < entry.methods.length; i++) {
+          if (entry.methods[i] !== undefined) known[known.length] = entry.methods[i].name;
+        }
+        host.replyJson(id, 'notFound', `${entry.name} has no method "${name}"; it has: ${`${known}`}`);
+        return;
+      }
+      let params;
+      try {
+        const argument = jsonParse(text === '' ? '{}' : text);
+        params = method.readParams(encodeAlone(method.encodeParams, argument));
+      } catch (error) {
+        host.replyJson(id, 'badArgument', `${error.message}`);
+        return;
+      }
+      const value = await method.invoke(entry.instance, params, new Context(frame));
+      const results = method.readResults(encodeAlone(method.encodeResults, value === undefined ? EMPTY : value));
+      host.replyJson(id, '', jsonStringify(results.toObject(), jsonValue, 2));
+    } catch (error) {
+      const d = describe(error);
+      host.replyJson(id, d[0], d[5] === '' ? d[2] : d[5]);
+    }
+    setContext(undefined);
+  }
+
+  function jsonValue(key, value) {
+    if (typeof value === 'bigint') return `${value}`;
+    if (internals.isUint8Array(value)) return internals.base64(value);
+    return value;
+  }
+
+  function encodeAlone(encode, value) {
+    const b = privateBuilder();
+    b.begin(0);
+    encode(b, value);
+    const length = b.end();
+    return message.Message(new message.Chunk(b.buffer), 0, length, b.blobs);
+  }
+

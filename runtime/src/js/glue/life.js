@@ -1,0 +1,102 @@
+  // ---- The life of the isolate.
+
+  function stub(importIndex, service, face) {
+    const methods = create(null);
+    for (const method of face.methods) {
+      const label = `${service}.${method.name}`;
+      defineProperty(methods, method.name, {
+        enumerable: true,
+        value: { [method.name]: (params) => call(importIndex, method, label, params) }[method.name],
+      });
+    }
+    return freeze(methods);
+  }
+
+  // Once, before any of the bundle's code: `generated` is what the schema's code was made into.
+  function attach(facts, ringBuffer, outboxBuffer, generated) {
+    internals.begin();
+    isImmutable = bufferGetter('immutable');
+    transferToImmutable = uncurry(ArrayBuffer.prototype.transferToImmutable);
+    config = facts.config;
+    rings = new Int32Array(ringBuffer);
+    recordWords = config.recordWords;
+    ringRecords = config.ringRecords;
+    inRing = config.inRing;
+    outRing = config.outRing;
+    outboxBytes = bufferLength(outboxBuffer);
+    builderOptions = { blobThreshold: config.moveThresholdBytes, maxBytes: config.messageBytes };
+    encoder = new message.Builder(outboxBuffer, outboxBytes, builderOptions);
+    moduleName = `${facts.service}@${facts.version}`;
+    bundle = freeze({ service: facts.service, version: facts.version, digest: facts.digest });
+    const interfaces = generated === undefined ? create(null) : generated(message).interfaces;
+    env = create(Object.prototype);
+    for (const { name, value } of facts.vars) env[name] = value;
+    facts.imports.forEach(({ name, service, interfaceId }, index) => {
+      env[name] = stub(index, service, interfaces[interfaceId]);
+    });
+    freeze(env);
+    served = facts.exports.map(({ name, className, interfaceId }) => {
+      const methods = [];
+      for (const method of interfaces[interfaceId].methods) methods[method.ordinal] = method;
+      return { name, className, methods, instance: undefined };
+    });
+    handler = facts.http ? undefined : null;
+    internals.setTimerScheduler((dueMs) => host.schedule(dueMs));
+    internals.setContinuationAccess(getContext, setContext);
+  }
+
+  // Once, after the main module was evaluated: constructs what it exports.
+  function start(namespace) {
+    for (const entry of served) {
+      const Class = namespace[entry.className];
+      if (typeof Class !== 'function') {
+        throw new TypeError(`[exports.${entry.name}] names class "${entry.className}", which the main module does not export`);
+      }
+      entry.instance = new Class(env);
+      for (const method of entry.methods) {
+        if (method !== undefined && typeof entry.instance[method.name] !== 'function') {
+          throw new TypeError(`class ${entry.className} lacks method "${method.name}", which its interface declares`);
+        }
+      }
+    }
+    if (handler === undefined) {
+      handler = namespace.default;
+      if (typeof handler !== 'object' || handler === null || typeof handler.fetch !== 'function') {
+        throw new TypeError('the main module\'s default export has no function "fetch"; write: export default { async fetch(request, env, ctx) { ... } }');
+      }
+    }
+  }
+
+  // Runs the timers that are due and has the host wake this isolate for the next one.
+  function fireTimers(nowMs) {
+    const dueMs = internals.fireTimers(nowMs);
+    if (dueMs >= 0) host.schedule(dueMs);
+  }
+
+  // The text of `error.stack`, with positions mapped to the bundle's sources.
+  function formatStack(error, sites) {
+    let text;
+    try {
+      text = errorToString(error);
+    } catch {
+      text = 'Error';
+    }
+    for (let i = 0; i < sites.length; i++) {
+      const site = sites[i];
+      const file = site.getFileName();
+      // Only the bundle's own code: host frames say nothing to its author.
+      if (file !== moduleName) continue;
+      const name = site.getFunctionName();
+      const line = site.getLineNumber();
+      const column = site.getColumnNumber();
+      const where = host.position(line, column) ?? `${file}:${line}:${column}`;
+      text += name ? `\n    at ${name} (${where})` : `\n    at ${where}`;
+    }
+    return text;
+  }
+
+  return {
+    attach, start, turn, settleError, fetch, bodyChunk, writable, abort, callJson, formatStack,
+    fireTimers,
+  };
+})
