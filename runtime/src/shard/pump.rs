@@ -1,6 +1,7 @@
 //! The shard's loop: turns for isolates with mail, unloading for those that nothing needs.
 
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -8,8 +9,11 @@ use super::Shard;
 use crate::isolate::Event;
 use crate::platform::ForegroundTask;
 
-/// Turns after which the loop lets the shard's other tasks (sockets, timers) run.
-const TURNS_PER_YIELD: usize = 64;
+/// How long the loop gives turns before it lets the shard's other tasks (sockets, timers) run.
+/// Yielding polls the operating system for events, which costs as much as several turns.
+const STRETCH: Duration = Duration::from_micros(300);
+/// Turns after which the loop looks at the clock.
+const TURNS_PER_LOOK: usize = 16;
 
 impl Shard {
     /// Runs turns for ever. One per shard.
@@ -28,22 +32,29 @@ impl Shard {
             }
             self.pumping.set(true);
             let mut turns = 0;
+            let mut since = Instant::now();
             while let Some(slot) = self.next_ready() {
                 if let Some(isolate) = self.isolate(slot) {
                     self.give_turn(&isolate);
                 }
                 turns += 1;
-                if turns % TURNS_PER_YIELD == 0 {
+                if turns % TURNS_PER_LOOK == 0 && since.elapsed() >= STRETCH {
                     tokio::task::yield_now().await;
-                    // A shard that is always busy has V8's tasks to run, too.
+                    since = Instant::now();
+                    // A shard that is always busy has these to do, too.
                     while let Ok(task) = posted.try_recv() {
                         self.take_task(task);
                     }
+                    self.sweep_if_due();
                 }
             }
-            if self.sweep_due.replace(false) {
-                self.sweep();
-            }
+            self.sweep_if_due();
+        }
+    }
+
+    fn sweep_if_due(&self) {
+        if self.sweep_due.replace(false) {
+            self.sweep();
         }
     }
 
