@@ -17,4 +17,5 @@ mod limits;
 mod platform;
 mod program;
 mod sample;
+mod script;
 mod shard;

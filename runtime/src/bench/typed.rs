@@ -1,7 +1,6 @@
 //! Typed calls through a whole shard, and admission.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::limits::Limits;
@@ -110,8 +109,6 @@ impl Bench {
         let set = solve_samples(&programs, "driver")?;
         let (shard, _routing) = serve_samples(&programs, &set, "driver", limits).await?;
         tokio::task::spawn_local(Rc::clone(&shard).pump());
-        // The table lives in the shard too.
-        let _ = Arc::strong_count(&set);
         Ok(Bench { shard })
     }
 

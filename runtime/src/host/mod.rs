@@ -235,20 +235,7 @@ fn evaluate<'s>(
     source: &'static Source,
 ) -> Option<v8::Local<'s, v8::Function>> {
     let text = v8::String::new_from_onebyte_const(scope, &source.text)?;
-    let name = v8::String::new(scope, source.name)?;
-    let origin = v8::ScriptOrigin::new(
-        scope,
-        name.into(),
-        0,
-        0,
-        false,
-        0,
-        None,
-        false,
-        false,
-        false,
-        None,
-    );
+    let origin = crate::script::origin(scope, source.name, false)?;
     let script = v8::Script::compile(scope, text, Some(&origin))?;
     script.run(scope)?.try_cast::<v8::Function>().ok()
 }

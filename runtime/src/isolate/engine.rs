@@ -11,7 +11,6 @@ use super::blobs::Blobs;
 use super::facts::Facts;
 use super::glue::{Glue, find_glue, map_segments, run_event};
 use super::native::Owner;
-use super::script::{compile_module, resolve_nothing, run_script};
 use super::thrown::{
     FormatStack, Rejections, caught, cut_short, describe, on_promise_reject, prepare_stack_trace,
 };
@@ -21,6 +20,7 @@ use crate::error::{CallError, LoadError};
 use crate::host::HostState;
 use crate::platform::{self, Adopted, ForegroundTask};
 use crate::program::Program;
+use crate::script::{compile_module, resolve_nothing, run_script};
 
 /// A V8 isolate with its context. Not entered between calls of its methods.
 pub(super) struct Engine {

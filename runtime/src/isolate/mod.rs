@@ -14,7 +14,6 @@ mod inbox;
 pub(crate) mod keys;
 mod memory;
 mod native;
-mod script;
 mod snapshot;
 mod thrown;
 pub(crate) mod wire;

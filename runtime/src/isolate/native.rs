@@ -162,23 +162,39 @@ fn fulfilled<'s>(scope: Scope<'_, 's, '_>, args: Args<'s>, mut rv: v8::ReturnVal
     }
 }
 
+/// Bytes of a typed array, and the store that keeps them alive.
+struct Place {
+    first: *mut u8,
+    len: usize,
+    _store: v8::SharedRef<v8::BackingStore>,
+}
+
+/// `len` bytes of `view` from `start`; `None` if they do not all lie inside it and its store.
+fn place(view: v8::Local<'_, v8::Uint8Array>, start: usize, len: usize) -> Option<Place> {
+    let store = view.get_backing_store()?;
+    (start.checked_add(len)? <= view.byte_length()).then_some(())?;
+    let from = view.byte_offset().checked_add(start)?;
+    (from.checked_add(len)? <= store.byte_length()).then_some(())?;
+    let data = store.data()?.as_ptr().cast::<u8>();
+    Some(Place {
+        // SAFETY: inside the store, as just checked.
+        first: unsafe { data.add(from) },
+        len,
+        _store: store,
+    })
+}
+
 /// utf8Decode(u8, start, end) -> string; malformed sequences become U+FFFD.
 fn utf8_decode(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_>) {
     let Ok(view) = v8::Local::<v8::Uint8Array>::try_from(args.get(0)) else {
         return throw(scope, "utf8Decode: expected a Uint8Array");
     };
-    let start = int(scope, &args, 1);
-    let end = int(scope, &args, 2);
-    let store = view.get_backing_store();
-    let bytes = store.as_deref().and_then(|store| {
-        let start = usize::try_from(start).ok()?;
-        let end = usize::try_from(end).ok()?;
-        (start <= end && end <= view.byte_length()).then_some(())?;
-        let data = store.data()?.as_ptr().cast::<u8>();
-        let from = view.byte_offset().checked_add(start)?;
-        (from + (end - start) <= store.byte_length()).then_some(())?;
-        // SAFETY: inside the store, as just checked; no JavaScript runs while the slice lives.
-        Some(unsafe { std::slice::from_raw_parts(data.add(from), end - start) })
+    let (start, end) = (int(scope, &args, 1), int(scope, &args, 2));
+    let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
+    let place = range.and_then(|(start, end)| place(view, start, end.checked_sub(start)?));
+    let bytes = place.as_ref().map(|place| {
+        // SAFETY: inside the store; no JavaScript runs while the slice lives.
+        unsafe { std::slice::from_raw_parts(place.first, place.len) }
     });
     let string = match bytes {
         Some(bytes) => v8::String::new_from_utf8(scope, bytes, v8::NewStringType::Normal),
@@ -202,14 +218,10 @@ fn utf8_encode(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue
         return rv.set_int32(-1);
     };
     let needed = string.utf8_length(scope);
-    let store = view.get_backing_store();
-    let room = store.as_deref().and_then(|store| {
-        (start.checked_add(needed)? <= view.byte_length()).then_some(())?;
-        let from = view.byte_offset().checked_add(start)?;
-        (from + needed <= store.byte_length()).then_some(())?;
-        let data = store.data()?.as_ptr().cast::<u8>();
-        // SAFETY: inside the store, as just checked; no JavaScript runs while the slice lives.
-        Some(unsafe { std::slice::from_raw_parts_mut(data.add(from), needed) })
+    let place = place(view, start, needed);
+    let room = place.as_ref().map(|place| {
+        // SAFETY: inside the store; no JavaScript runs while the slice lives.
+        unsafe { std::slice::from_raw_parts_mut(place.first, place.len) }
     });
     match room {
         Some(room) => {

@@ -154,7 +154,7 @@ fn evaluate<'s>(
 ) -> Result<v8::Local<'s, v8::Function>, SnapshotError> {
     attempt(scope, name, |scope| {
         let source = v8::String::new_from_onebyte_const(scope, source)?;
-        let origin = super::script::origin(scope, name, false)?;
+        let origin = crate::script::origin(scope, name, false)?;
         let script = v8::Script::compile(scope, source, Some(&origin))?;
         script.run(scope)?.try_into().ok()
     })

@@ -124,20 +124,7 @@
       need(arguments, 2, "set");
       name = toUSVString(name);
       value = FormData.#value(value, filename);
-      const list = this.#list;
-      let found = false;
-      for (let i = 0; i < list.length;) {
-        if (list[i] !== name) {
-          i += 2;
-        } else if (found) {
-          ArrayPrototypeSplice(list, i, 2);
-        } else {
-          found = true;
-          list[i + 1] = value;
-          i += 2;
-        }
-      }
-      if (!found) ArrayPrototypePush(list, name, value);
+      internals.setPair(this.#list, name, value);
     }
     delete(name) {
       need(arguments, 1, "delete");

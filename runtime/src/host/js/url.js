@@ -11,6 +11,23 @@
     HOST_END = 7, PORT = 8, PORT_END = 9, PATH = 10, PATH_END = 11, QUERY_END = 12;
   const START = -1; // no such element: slices from the beginning
 
+  // `list` is flat: name, value, name, value. Keeps the first pair of that name, in its place.
+  internals.setPair = (list, name, value) => {
+    let found = false;
+    for (let i = 0; i < list.length;) {
+      if (list[i] !== name) {
+        i += 2;
+      } else if (found) {
+        ArrayPrototypeSplice(list, i, 2);
+      } else {
+        found = true;
+        list[i + 1] = value;
+        i += 2;
+      }
+    }
+    if (!found) ArrayPrototypePush(list, name, value);
+  };
+
   let attach;
   class URLSearchParams {
     #list = [];
@@ -84,20 +101,7 @@
       need(arguments, 2, "set");
       name = toUSVString(name);
       value = toUSVString(value);
-      const list = this.#list;
-      let found = false;
-      for (let i = 0; i < list.length;) {
-        if (list[i] !== name) {
-          i += 2;
-        } else if (found) {
-          ArrayPrototypeSplice(list, i, 2);
-        } else {
-          found = true;
-          list[i + 1] = value;
-          i += 2;
-        }
-      }
-      if (!found) ArrayPrototypePush(list, name, value);
+      internals.setPair(this.#list, name, value);
       this.#changed();
     }
     sort() {

@@ -2,9 +2,14 @@
 
   // A call whose argument and result are JSON, for the command line. It takes the same way
   // through the message as any other: encoded, read in place, encoded, read in place.
-  async function callJson(id, rootLow, rootHigh, exportIndex, name, text) {
+  function callJson(id, rootLow, rootHigh, exportIndex, name, text) {
     const frame = new Frame(rootLow, rootHigh, 0, 0);
     setContext(frame);
+    handleJson(id, frame, exportIndex, name, text);
+    setContext(undefined);
+  }
+
+  async function handleJson(id, frame, exportIndex, name, text) {
     try {
       const entry = served[exportIndex];
       let method;
@@ -34,7 +39,6 @@
       const d = describe(error);
       host.replyJson(id, d[0], d[5] === '' ? d[2] : d[5]);
     }
-    setContext(undefined);
   }
 
   function jsonValue(key, value) {

@@ -1,6 +1,6 @@
 //! Compiling scripts and modules in the current isolate.
 
-pub(super) fn run_script<'s>(
+pub(crate) fn run_script<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     name: &str,
     source: &str,
@@ -10,7 +10,7 @@ pub(super) fn run_script<'s>(
     v8::Script::compile(scope, source, Some(&origin))?.run(scope)
 }
 
-pub(super) fn compile_module<'s>(
+pub(crate) fn compile_module<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     name: &str,
     source: &str,
@@ -21,7 +21,7 @@ pub(super) fn compile_module<'s>(
     v8::script_compiler::compile_module(scope, &mut source)
 }
 
-pub(super) fn origin<'s>(
+pub(crate) fn origin<'s>(
     scope: &v8::PinScope<'s, '_>,
     name: &str,
     is_module: bool,
@@ -43,7 +43,7 @@ pub(super) fn origin<'s>(
 }
 
 /// A bundle's module has no imports left: the build inlined them.
-pub(super) fn resolve_nothing<'s>(
+pub(crate) fn resolve_nothing<'s>(
     context: v8::Local<'s, v8::Context>,
     specifier: v8::Local<'s, v8::String>,
     _: v8::Local<'s, v8::FixedArray>,
