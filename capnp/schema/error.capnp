@@ -59,5 +59,8 @@ struct CallError {
 
     notSettled @13;
     # The handler's promise can no longer settle: nothing is left that could do it.
+
+    evicted @14;
+    # An operator, or the end of a drain, ended the request.
   }
 }

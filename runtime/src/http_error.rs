@@ -103,7 +103,7 @@ impl Problem {
 
     /// Whether the same request may succeed a moment later.
     pub(crate) fn retry_after_seconds(&self) -> Option<u32> {
-        (self.kind == "overloaded").then_some(1)
+        matches!(self.kind, "overloaded" | "evicted").then_some(1)
     }
 
     /// The document as JSON.
@@ -167,6 +167,7 @@ fn classify(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
         ErrorKind::BadMessage => (internal, "bad-message", "Malformed message"),
         ErrorKind::NotFound => (internal, "not-found", "No such service or method"),
         ErrorKind::NotSettled => (internal, "not-settled", "The service never answers"),
+        ErrorKind::Evicted => (unavailable, "evicted", "The request was evicted"),
     }
 }
 
@@ -216,6 +217,7 @@ mod tests {
             (ErrorKind::Disconnected, 502, None),
             (ErrorKind::PinnedVersionGone, 503, None),
             (ErrorKind::NotSettled, 500, None),
+            (ErrorKind::Evicted, 503, Some(1)),
             (ErrorKind::TooLarge, 500, None),
         ];
         for (kind, status, retry) in cases {

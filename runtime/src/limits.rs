@@ -29,6 +29,10 @@ pub(crate) struct Limits {
     /// Work that outlives its response: promises given to `waitUntil`, and calls that nobody
     /// awaits. Past it the work's calls are failed and its pin is released.
     pub(crate) background: Duration,
+    /// What holds a set that takes no new requests any more is evicted after this time, counted
+    /// from when the set left the routing table or, for a request that named it later, from the
+    /// request's admission.
+    pub(crate) drain: Duration,
     /// Evaluating a bundle's modules and constructing its classes, in wall time.
     pub(crate) load: Duration,
 }
@@ -45,6 +49,7 @@ impl Default for Limits {
             heap_mib: 256,
             turn: Duration::from_secs(5),
             background: Duration::from_secs(30),
+            drain: Duration::from_secs(300),
             load: Duration::from_secs(10),
         }
     }

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::http::RequestId;
 use crate::limits::Limits;
 use crate::sample::{Sample, SampleSchema, serve_samples, solve_samples};
-use crate::shard::{JsonCall, Shard};
+use crate::shard::{Arrival, JsonCall, Shard};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -141,10 +142,14 @@ impl Bench {
     }
 
     fn admissions(&self, count: u32) -> Result<f64, Error> {
-        let deadline = Instant::now() + Duration::from_secs(30);
         let start = Instant::now();
+        let arrival = Arrival {
+            id: RequestId::random(),
+            now: start,
+            deadline: start + Duration::from_secs(30),
+        };
         for draw in 0..count {
-            std::hint::black_box(self.shard.admit(u64::from(draw), deadline)?);
+            std::hint::black_box(self.shard.admit(u64::from(draw), arrival)?);
         }
         Ok(start.elapsed().as_nanos() as f64 / f64::from(count))
     }

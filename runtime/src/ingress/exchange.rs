@@ -8,12 +8,12 @@ use http::{Method, Request, Response};
 use hyper::body::{Body as _, Incoming};
 
 use super::Settings;
-use super::request::{self, RequestId, Upload};
+use super::request::{self, Upload};
 use super::response::{self, ResponseBody};
 use crate::error::CallError;
-use crate::http::HttpRequest;
+use crate::http::{HttpRequest, RequestId};
 use crate::http_error::Problem;
-use crate::shard::{Pin, Shard};
+use crate::shard::{Arrival, Pin, Shard};
 
 /// The digest of the version set that served the request, in its short form.
 const SET: HeaderName = HeaderName::from_static("isolith-set");
@@ -34,8 +34,12 @@ pub(super) async fn respond(
     let id = RequestId::random();
     let method = request.method().clone();
     let started = Instant::now();
-    let deadline = started + settings.http.request_timeout;
-    let (mut response, pin) = match admit(shard, settings, &request, deadline, id) {
+    let arrival = Arrival {
+        id,
+        now: started,
+        deadline: started + settings.http.request_timeout,
+    };
+    let (mut response, pin) = match admit(shard, settings, &request, arrival) {
         Err(problem) => {
             request::discard(request);
             (refuse(&problem), None)
@@ -74,8 +78,7 @@ fn admit(
     shard: &Rc<Shard>,
     settings: &Settings,
     request: &Request<Incoming>,
-    deadline: Instant,
-    id: RequestId,
+    arrival: Arrival,
 ) -> Result<(HttpRequest, Pin), Problem> {
     let head = request::head(request, settings.address)?;
     let limit = settings.http.max_body_bytes;
@@ -85,8 +88,8 @@ fn admit(
     }
     let draw = fastrand::u64(..);
     let pin = shard
-        .admit(draw, deadline)
-        .map_err(|error| failed(&error, settings, id))?;
+        .admit(draw, arrival)
+        .map_err(|error| failed(&error, settings, arrival.id))?;
     Ok((head, pin))
 }
 

@@ -1,6 +1,5 @@
 //! A request as hyper gives it, turned into one as a shard takes it.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -15,22 +14,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::http::{BODY_CHUNKS_IN_FLIGHT, BodyChunk, HttpRequest};
 use crate::http_error::Problem;
-
-/// Names one request in the log and to its client. Random.
-#[derive(Clone, Copy)]
-pub(super) struct RequestId(u64);
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-impl RequestId {
-    pub(super) fn random() -> Self {
-        RequestId(fastrand::u64(..))
-    }
-}
 
 /// Headers that concern one connection and not the request (RFC 9110, 7.6.1).
 const HOP_BY_HOP: [&str; 8] = [

@@ -8,11 +8,9 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::mpsc;
 
-use super::request::RequestId;
 use super::request::{connection_options, is_hop_by_hop};
-use crate::http::{BodyChunk, HttpBody, HttpResponse};
+use crate::http::{BodyStream, HttpBody, HttpResponse, RequestId};
 use crate::shard;
 
 /// Header lines that a service may give one response.
@@ -29,7 +27,7 @@ enum Source {
     /// Nothing, or nothing any more.
     Ended,
     Full(Bytes),
-    Stream(mpsc::Receiver<BodyChunk>),
+    Stream(BodyStream),
 }
 
 struct Hold {
@@ -91,7 +89,7 @@ impl Body for ResponseBody {
                 self.source = Source::Ended;
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
-            Source::Stream(chunks) => ready!(chunks.poll_recv(cx)),
+            Source::Stream(chunks) => ready!(chunks.poll_chunk(cx)),
         };
         Poll::Ready(match chunk {
             Some(Ok(bytes)) => Some(Ok(Frame::data(bytes))),
@@ -245,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_http_cannot_carry_is_named() {
-        let stream = || HttpBody::Stream(mpsc::channel(1).1);
+        let stream = || HttpBody::Stream(BodyStream::new().1);
         let cases = [
             (answer(101, &[], HttpBody::Empty), "status 101"),
             (answer(700, &[], HttpBody::Empty), "status 700"),

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Event, Isolate};
 use crate::error::CallError;
-use crate::http::{BODY_CHUNKS_IN_FLIGHT, BodyChunk, HttpBody, HttpResponse};
+use crate::http::{BodyChunk, BodySender, BodyStream, HttpBody, HttpResponse};
 
 /// What a service may do after it wrote a chunk; the numbers are those of `js/glue/http.js`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum WriteState {
 pub(super) struct Exchange {
     reply: Option<oneshot::Sender<Result<HttpResponse, CallError>>>,
     request_body: RequestBody,
-    response_body: Option<mpsc::Sender<BodyChunk>>,
+    response_body: Option<BodySender>,
 }
 
 enum RequestBody {
@@ -63,6 +63,13 @@ impl Isolate {
         }
     }
 
+    /// Answers in the handler's place, or cuts its response short, and tells the handler.
+    pub(crate) fn evict_exchange(self: &Rc<Self>, exchange: i32, error: &CallError) {
+        self.respond(exchange, Err(error.clone()));
+        let reason = error.message.clone();
+        self.push(Event::Abort { exchange, reason });
+    }
+
     fn with_exchange<R>(&self, exchange: i32, f: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
         let mut exchanges = self.exchanges.borrow_mut();
         exchanges.get_mut(&exchange).map(f)
@@ -84,8 +91,8 @@ impl Isolate {
         });
         if let Some(Some(error)) = undelivered {
             self.with_exchange(exchange, |entry| {
-                if let Some(body) = &entry.response_body {
-                    let _ = body.try_send(Err(error.to_string()));
+                if let Some(body) = entry.response_body.take() {
+                    body.cut(error.to_string());
                 }
             });
         }
@@ -94,19 +101,22 @@ impl Isolate {
         }
     }
 
-    pub(super) fn open_response_body(&self, exchange: i32) -> Option<mpsc::Receiver<BodyChunk>> {
-        let (sender, receiver) = mpsc::channel(BODY_CHUNKS_IN_FLIGHT);
+    pub(super) fn open_response_body(&self, exchange: i32) -> Option<BodyStream> {
+        let (sender, receiver) = BodyStream::new();
         self.with_exchange(exchange, |entry| entry.response_body = Some(sender))?;
         Some(receiver)
     }
 
     pub(super) fn write_body(self: &Rc<Self>, exchange: i32, bytes: Bytes) -> WriteState {
-        let sender = self.with_exchange(exchange, |entry| entry.response_body.clone());
+        let sender = self.with_exchange(exchange, |entry| {
+            let body = entry.response_body.as_ref();
+            body.map(|body| body.chunks().clone())
+        });
         let Some(Some(sender)) = sender else {
             return WriteState::Closed;
         };
         // There is room: the last write said so, or its wait is over.
-        if sender.try_send(Ok(bytes)).is_err() {
+        if sender.try_send(bytes).is_err() {
             return WriteState::Closed;
         }
         if sender.capacity() > 0 {

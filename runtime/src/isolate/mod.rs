@@ -379,14 +379,15 @@ impl Isolate {
         }
     }
 
-    /// Runs a method of an export with a JSON argument; the result is JSON.
+    /// Runs a method of an export with a JSON argument; the result is JSON. Returns the call's
+    /// number, too.
     pub(crate) fn call_json(
         &self,
         root: RootKey,
         export: usize,
         method: String,
         argument: String,
-    ) -> oneshot::Receiver<Result<String, CallError>> {
+    ) -> (i32, oneshot::Receiver<Result<String, CallError>>) {
         let (sender, receiver) = oneshot::channel();
         let id = self.json_replies.borrow_mut().insert(sender) as i32;
         self.push(Event::CallJson {
@@ -396,7 +397,12 @@ impl Isolate {
             method,
             argument,
         });
-        receiver
+        (id, receiver)
+    }
+
+    /// Answers a JSON call in the handler's place; what the handler says later is dropped.
+    pub(crate) fn fail_json(&self, id: i32, error: &CallError) {
+        self.reply_json(id, Err(error.clone()));
     }
 
     fn reply_json(&self, id: i32, reply: Result<String, CallError>) {
@@ -433,6 +439,15 @@ impl Isolate {
             let store = view.get_backing_store()?;
             Some(blobs::address(&store))
         })
+    }
+
+    /// Whether code that ran now would run in some request's name.
+    pub(crate) fn has_async_context(&self) -> bool {
+        let context = |scope: &mut v8::PinScope<'_, '_>| {
+            let data = scope.get_continuation_preserved_embedder_data();
+            Some(!data.is_undefined())
+        };
+        self.engine.borrow_mut().inspect(context).unwrap_or(true)
     }
 
     /// Runs the messages' own test on what was generated for it.

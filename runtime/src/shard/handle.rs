@@ -15,7 +15,7 @@ use semver::Version;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
-use super::Shard;
+use super::{Holders, Shard};
 use crate::error::{CallError, LoadError};
 use crate::isolate::IsolateStats;
 use crate::limits::Limits;
@@ -62,6 +62,8 @@ enum Command {
     Sweep,
     Call(JsonCall, oneshot::Sender<Result<JsonReply, CallError>>),
     Stats(oneshot::Sender<ShardStats>),
+    Holders(Digest, oneshot::Sender<Holders>),
+    Evict(Digest, String, oneshot::Sender<usize>),
     Connection(TcpStream),
 }
 
@@ -156,6 +158,12 @@ async fn run(
             Command::Stats(reply) => {
                 let _ = reply.send(shard.stats());
             }
+            Command::Holders(bundle, reply) => {
+                let _ = reply.send(shard.holders(bundle));
+            }
+            Command::Evict(bundle, reason, reply) => {
+                let _ = reply.send(shard.evict(bundle, &reason));
+            }
             Command::Connection(stream) => {
                 connections.spawn_local(serve(Rc::clone(&shard), stream, draining.clone()));
             }
@@ -216,6 +224,21 @@ impl ShardHandle {
     /// What the shard holds and did. Enters each isolate for a moment.
     pub(crate) async fn stats(&self) -> ShardStats {
         self.ask(Command::Stats).await.unwrap_or_default()
+    }
+
+    /// What keeps the bundle with this digest loaded on the shard.
+    #[allow(dead_code, reason = "for the control plane")]
+    pub(crate) async fn holders(&self, bundle: Digest) -> Holders {
+        let asked = self.ask(|reply| Command::Holders(bundle, reply));
+        asked.await.unwrap_or_default()
+    }
+
+    /// P10: ends what holds the bundle with this digest, with the typed error `evicted` and this
+    /// reason. Returns how many requests that were. Later admissions are the routing table's.
+    #[allow(dead_code, reason = "for the control plane")]
+    pub(crate) async fn evict(&self, bundle: Digest, reason: &str) -> usize {
+        let asked = self.ask(|reply| Command::Evict(bundle, reason.to_owned(), reply));
+        asked.await.unwrap_or_default()
     }
 
     /// Hands an accepted socket to the shard.

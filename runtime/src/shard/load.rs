@@ -94,19 +94,19 @@ impl Shard {
 
     /// P5: unloads each set that the routing table has named, names no more, and no root is pinned
     /// to, and each isolate that served such sets only.
-    pub(crate) fn sweep(&self) {
+    pub(crate) fn sweep(self: &Rc<Self>) {
         self.retire(SetLife::Published);
     }
 
     /// Like [`sweep`](Self::sweep), and unloads what was made ready for a deployment that came to
     /// nothing, too. Only between deployments.
-    pub(crate) fn sweep_all(&self) {
+    pub(crate) fn sweep_all(self: &Rc<Self>) {
         self.retire(SetLife::Wired);
         self.unload(Life::Ready);
     }
 
     /// Unloads unpinned sets that are not in force and have come at least as far as `least`.
-    fn retire(&self, least: SetLife) {
+    fn retire(self: &Rc<Self>, least: SetLife) {
         let retired: Vec<Rc<ShardSet>> = {
             let table = self.routing.load();
             let mut sets = self.sets.borrow_mut();
@@ -114,9 +114,10 @@ impl Shard {
                 let in_force =
                     |(named, _): &(Arc<VersionSet>, _)| named.digest() == set.set.digest();
                 if table.sets().iter().any(in_force) {
-                    set.life.set(SetLife::Published);
+                    set.set_in_force();
                     return true;
                 }
+                set.set_out_of_force();
                 // Besides this list, only roots hold a set.
                 let pinned = Rc::strong_count(set) > 1;
                 pinned || (least == SetLife::Published && set.life.get() == SetLife::Wired)
@@ -124,6 +125,7 @@ impl Shard {
             *sets = kept;
             retired
         };
+        self.watch_drains();
         if !retired.is_empty() {
             drop(retired);
             self.unload(Life::Serving);

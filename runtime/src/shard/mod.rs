@@ -10,6 +10,7 @@
 
 pub(crate) mod calls;
 mod handle;
+mod leases;
 mod load;
 mod pump;
 mod requests;
@@ -23,6 +24,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use isolith_capnp::error_capnp::call_error::Kind;
@@ -38,8 +40,9 @@ use crate::limits::Limits;
 use crate::platform::ForegroundTask;
 use calls::{Call, CallTable};
 pub(crate) use handle::{JsonCall, JsonReply, ServeConnection, ShardHandle, ShardStats, spawn};
-pub(crate) use requests::Pin;
-use roots::{Request, RootState, RootTable};
+pub(crate) use leases::Holders;
+pub(crate) use requests::{Arrival, Pin};
+use roots::{LeaseKind, Request, RootState, RootTable};
 use watchdog::Watch;
 use wiring::ShardSet;
 
@@ -65,6 +68,10 @@ pub(crate) struct Shard {
     pumping: Cell<bool>,
     /// True if a pin has ended and something may be unloaded.
     sweep_due: Cell<bool>,
+    /// True while a task waits for the end of drains.
+    watching_drains: Cell<bool>,
+    /// The time as of the last look at the clock, a stretch of turns ago at most.
+    now: Cell<Instant>,
     watch: Arc<Watch>,
     tasks: UnboundedSender<ForegroundTask>,
     /// The other end of `tasks`, until the pump takes it.
@@ -94,6 +101,8 @@ impl Shard {
             wake: Notify::new(),
             pumping: Cell::new(false),
             sweep_due: Cell::new(false),
+            watching_drains: Cell::new(false),
+            now: Cell::new(Instant::now()),
             watch: Watch::new(limits.turn),
             tasks,
             posted_tasks: RefCell::new(Some(posted_tasks)),
@@ -157,7 +166,7 @@ impl Shard {
         if root.state != RootState::Active {
             return Err(over(root.state));
         }
-        if root.calls >= self.limits.calls_in_flight_per_request {
+        if root.calls() >= self.limits.calls_in_flight_per_request {
             return Err(bound(
                 "calls_in_flight_per_request",
                 self.limits.calls_in_flight_per_request as usize,
@@ -174,7 +183,7 @@ impl Shard {
                     "the version set of this request has no such edge",
                 )
             })?;
-        let callee = &target.callee;
+        let (callee, export) = (Rc::clone(&target.callee), target.export);
         if callee.queued() >= self.limits.queued_records_per_isolate {
             return Err(bound(
                 "queued_records_per_isolate",
@@ -190,7 +199,7 @@ impl Shard {
             .insert(Call {
                 caller: Rc::clone(caller),
                 pending: record.id.0,
-                callee: Rc::clone(callee),
+                callee: Rc::clone(&callee),
                 root: key,
             })
             .ok_or_else(|| {
@@ -200,10 +209,10 @@ impl Shard {
                     "try again later",
                 )
             })?;
-        root.calls += 1;
+        root.begin_call(self.now.get());
         let incoming = Record {
             id: to_words(call),
-            target: (i32::from(target.export) << 16) | method,
+            target: (i32::from(export) << 16) | method,
             ..*record
         };
         callee.receive(incoming, segment0, moved);
@@ -264,13 +273,12 @@ impl Shard {
     }
 
     fn end_call(&self, call: &Call) {
-        let unpinned = self.roots.borrow_mut().settle_call(call.root);
-        self.after_unpin(unpinned);
+        self.release(call.root, LeaseKind::Call);
     }
 
     /// Takes a hold off a root.
-    fn release(&self, key: RootKey) {
-        let unpinned = self.roots.borrow_mut().release(key);
+    fn release(&self, key: RootKey, kind: LeaseKind) {
+        let unpinned = self.roots.borrow_mut().release(key, kind);
         self.after_unpin(unpinned);
     }
 
@@ -356,9 +364,10 @@ impl Home for Shard {
                 RecordKind::Return => self.settle(isolate, &record),
                 RecordKind::Hold => {
                     // A root that is over stays over; the promise then holds nothing.
-                    self.roots.borrow_mut().hold(root);
+                    let (kind, now) = (LeaseKind::Background, self.now.get());
+                    self.roots.borrow_mut().hold(root, kind, now);
                 }
-                RecordKind::Release => self.release(root),
+                RecordKind::Release => self.release(root, LeaseKind::Background),
                 RecordKind::Chunk => {}
             }
         }

@@ -32,15 +32,17 @@ impl Shard {
             }
             self.pumping.set(true);
             let mut turns = 0;
-            let mut since = Instant::now();
+            let mut since = self.look_at_clock();
             while let Some(slot) = self.next_ready() {
                 if let Some(isolate) = self.isolate(slot) {
                     self.give_turn(&isolate);
                 }
                 turns += 1;
-                if turns % TURNS_PER_LOOK == 0 && since.elapsed() >= STRETCH {
+                if turns % TURNS_PER_LOOK == 0
+                    && self.look_at_clock().duration_since(since) >= STRETCH
+                {
                     tokio::task::yield_now().await;
-                    since = Instant::now();
+                    since = self.look_at_clock();
                     // A shard that is always busy has these to do, too.
                     while let Ok(task) = posted.try_recv() {
                         self.take_task(task);
@@ -52,7 +54,13 @@ impl Shard {
         }
     }
 
-    fn sweep_if_due(&self) {
+    fn look_at_clock(&self) -> Instant {
+        let now = Instant::now();
+        self.now.set(now);
+        now
+    }
+
+    fn sweep_if_due(self: &Rc<Self>) {
         if self.sweep_due.replace(false) {
             self.sweep();
         }

@@ -10,12 +10,22 @@ use tokio::sync::oneshot;
 
 use super::Shard;
 use super::handle::{JsonCall, JsonReply};
-use super::roots::Request;
+use super::roots::{Asker, LeaseKind, Request};
 use super::wiring::{SetLife, ShardSet};
 use crate::error::CallError;
-use crate::http::{HttpRequest, HttpResponse};
+use crate::http::{HttpRequest, HttpResponse, RequestId};
 use crate::isolate::keys::RootKey;
 use crate::isolate::{Event, Isolate};
+
+/// A request that asks to be admitted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) id: RequestId,
+    /// When it came.
+    pub(crate) now: Instant,
+    /// By when its response's head is due.
+    pub(crate) deadline: Instant,
+}
 
 /// A request's own hold on its root: dropping it ends the root.
 ///
@@ -23,7 +33,8 @@ use crate::isolate::{Event, Isolate};
 pub(crate) struct Pin {
     shard: Rc<Shard>,
     root: RootKey,
-    set: Rc<ShardSet>,
+    /// Not the compiled set: only the root keeps that, so that an eviction can take it away.
+    set: Arc<VersionSet>,
     epoch: u64,
     deadline: Instant,
 }
@@ -36,14 +47,14 @@ impl Pin {
 
     /// The version set that the request is pinned to.
     pub(crate) fn set(&self) -> &Arc<VersionSet> {
-        &self.set.set
+        &self.set
     }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
         let (shard, root) = (Rc::clone(&self.shard), self.root);
-        shard.release(root);
+        shard.release(root, LeaseKind::Request);
         // P8, P11: what the request has left behind gets a deadline of its own.
         if shard.roots.borrow().contains(root) {
             tokio::task::spawn_local(async move {
@@ -67,7 +78,7 @@ impl Shard {
     /// # Errors
     /// `Overloaded` if the shard has as many requests as it may; `PinnedVersionGone` if the set
     /// is not wired here.
-    pub(crate) fn admit(self: &Rc<Self>, draw: u64, deadline: Instant) -> Result<Pin, CallError> {
+    pub(crate) fn admit(self: &Rc<Self>, draw: u64, arrival: Arrival) -> Result<Pin, CallError> {
         let table = self.routing.load();
         let admission = table.admit(draw);
         let set = self.find_set(admission.set).ok_or_else(|| {
@@ -80,16 +91,19 @@ impl Shard {
                 ),
             )
         })?;
-        self.pin(set, admission.epoch, deadline)
+        self.pin(set, admission.epoch, arrival)
     }
 
     fn pin(
         self: &Rc<Self>,
         set: Rc<ShardSet>,
         epoch: u64,
-        deadline: Instant,
+        arrival: Arrival,
     ) -> Result<Pin, CallError> {
-        let root = self.roots.borrow_mut().insert(Rc::clone(&set));
+        set.life.set(SetLife::Published);
+        let versions = Arc::clone(&set.set);
+        let mut roots = self.roots.borrow_mut();
+        let root = roots.insert(set, arrival.id, arrival.now);
         let root = root.ok_or_else(|| {
             super::bound(
                 "requests_in_flight_per_shard",
@@ -97,14 +111,13 @@ impl Shard {
                 "try again later",
             )
         })?;
-        set.life.set(SetLife::Published);
         self.admitted.set(self.admitted.get() + 1);
         Ok(Pin {
             shard: Rc::clone(self),
             root,
-            set,
+            set: versions,
             epoch,
-            deadline,
+            deadline: arrival.deadline,
         })
     }
 
@@ -120,11 +133,11 @@ impl Shard {
         pin: &Pin,
         mut request: HttpRequest,
     ) -> Result<HttpResponse, CallError> {
-        let entry = pin
-            .set
+        let set = self.set_of(pin)?;
+        let entry = set
             .set
             .entry(self.entry.as_str())
-            .and_then(|bundle| pin.set.isolate(bundle))
+            .and_then(|bundle| set.isolate(bundle))
             .map(Rc::clone)
             .ok_or_else(|| {
                 CallError::host(
@@ -137,6 +150,9 @@ impl Shard {
         let body = request.body.take();
         let has_body = body.is_some();
         let exchange = entry.open_exchange(body, sender);
+        let asker = Asker::Http(Rc::clone(&entry), exchange);
+        self.roots.borrow_mut().set_asker(pin.root, asker);
+        drop(set);
         let mut guard = ExchangeGuard {
             isolate: Rc::clone(&entry),
             exchange: Some(exchange),
@@ -161,9 +177,16 @@ impl Shard {
     /// # Errors
     /// `NotFound` if the set has no such service, version or export; what the method threw.
     pub(crate) async fn call_json(self: &Rc<Self>, call: JsonCall) -> Result<JsonReply, CallError> {
-        let pin = self.admit(fastrand::u64(..), call.deadline)?;
+        let arrival = Arrival {
+            id: RequestId::random(),
+            now: Instant::now(),
+            deadline: call.deadline,
+        };
+        let pin = self.admit(fastrand::u64(..), arrival)?;
         let (isolate, export) = self.json_target(&pin, &call)?;
-        let receiver = isolate.call_json(pin.root, export, call.method, call.argument);
+        let (id, receiver) = isolate.call_json(pin.root, export, call.method, call.argument);
+        let asker = Asker::Json(Rc::clone(&isolate), id);
+        self.roots.borrow_mut().set_asker(pin.root, asker);
         let json = self.by_deadline(&pin, receiver).await?;
         Ok(JsonReply {
             json,
@@ -175,7 +198,7 @@ impl Shard {
     fn json_target(&self, pin: &Pin, call: &JsonCall) -> Result<(Rc<Isolate>, usize), CallError> {
         let not_found = |reason: String| CallError::host(Kind::NotFound, reason);
         let mut versions = Vec::new();
-        for isolate in pin.set.isolates() {
+        for isolate in self.set_of(pin)?.isolates() {
             let id = isolate.program.id();
             if id.service.as_str() != call.service {
                 continue;
@@ -218,6 +241,13 @@ impl Shard {
                 pin.set().digest().short()
             ),
         }))
+    }
+
+    /// The compiled set that a pin's root holds.
+    fn set_of(&self, pin: &Pin) -> Result<Rc<ShardSet>, CallError> {
+        let roots = self.roots.borrow();
+        let set = roots.get(pin.root).map(|root| Rc::clone(&root.set));
+        set.ok_or_else(|| CallError::host(Kind::Evicted, "the request was evicted; send it again"))
     }
 
     /// Waits for an answer until the pin's deadline; past it, the root's calls are failed.

@@ -2,10 +2,14 @@
 //! still holds it.
 
 use std::rc::Rc;
+use std::time::Instant;
 
+use isolith_versions::{Digest, VersionSet};
 use slotmap::SlotMap;
 
 use super::wiring::ShardSet;
+use crate::http::RequestId;
+use crate::isolate::Isolate;
 use crate::isolate::keys::RootKey;
 
 /// What a root may still do.
@@ -26,21 +30,79 @@ pub(crate) enum Request {
     Over,
 }
 
+/// What holds a root, and so its set and the bundles of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeaseKind {
+    /// The request, until its response's body was taken.
+    Request,
+    /// Promises given to `ctx.waitUntil`.
+    Background,
+    /// Calls accepted and not yet settled. They keep the root, and do not keep it active.
+    Call,
+}
+
+impl LeaseKind {
+    pub(crate) const ALL: [LeaseKind; 3] =
+        [LeaseKind::Request, LeaseKind::Background, LeaseKind::Call];
+
+    /// As people read it.
+    #[allow(dead_code, reason = "for the control plane")]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            LeaseKind::Request => "request",
+            LeaseKind::Background => "background",
+            LeaseKind::Call => "call",
+        }
+    }
+}
+
+/// Holds of one kind on one root.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    count: u32,
+    /// Since when there has been at least one.
+    since: Instant,
+}
+
+/// Who waits for a root's answer.
+pub(crate) enum Asker {
+    /// An HTTP exchange of this number.
+    Http(Rc<Isolate>, i32),
+    /// A JSON call of this number.
+    Json(Rc<Isolate>, i32),
+}
+
 /// One admitted request.
 ///
 /// ```text
 ///            last hold released              last call settled
 /// Active ────────────────────────▶ Ended ────────────────────────▶ (gone, the pin released)
-///    └──────── deadline ─────────▶ Expired ──────────────────────▶
+///    ├──────── deadline ─────────▶ Expired ──────────────────────▶
+///    └──────── evicted ──────────────────────────────────────────▶
 /// ```
 pub(crate) struct Root {
     /// The pin: the set that every call of this root uses.
     pub(crate) set: Rc<ShardSet>,
     pub(crate) state: RootState,
-    /// The response, and each promise given to `waitUntil`.
-    holds: u32,
-    /// Calls accepted and not yet settled.
-    pub(crate) calls: u32,
+    request: RequestId,
+    admitted: Instant,
+    /// By [`LeaseKind`].
+    leases: [Lease; LeaseKind::ALL.len()],
+    asker: Option<Asker>,
+}
+
+/// One kind of hold that keeps a bundle loaded.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "for the control plane")]
+pub(crate) struct Holder {
+    pub(crate) shard: usize,
+    pub(crate) request: RequestId,
+    pub(crate) set: Digest,
+    pub(crate) kind: LeaseKind,
+    /// How many of the kind.
+    pub(crate) count: u32,
+    /// Of the oldest of them, at most.
+    pub(crate) age_ms: u64,
 }
 
 /// The roots of one shard.
@@ -49,6 +111,48 @@ pub(crate) struct Root {
 pub(crate) struct RootTable {
     roots: SlotMap<RootKey, Root>,
     max_roots: usize,
+}
+
+impl Root {
+    /// Calls accepted and not yet settled.
+    pub(crate) fn calls(&self) -> u32 {
+        self.leases[LeaseKind::Call as usize].count
+    }
+
+    /// When it was admitted.
+    pub(crate) fn admitted(&self) -> Instant {
+        self.admitted
+    }
+
+    /// Adds a call. `now` may lag a little.
+    pub(crate) fn begin_call(&mut self, now: Instant) {
+        self.add(LeaseKind::Call, now);
+    }
+
+    /// Takes away who waits for the answer.
+    pub(crate) fn take_asker(&mut self) -> Option<Asker> {
+        self.asker.take()
+    }
+
+    fn add(&mut self, kind: LeaseKind, now: Instant) {
+        let lease = &mut self.leases[kind as usize];
+        if lease.count == 0 {
+            lease.since = now;
+        }
+        lease.count += 1;
+    }
+
+    fn remove(&mut self, kind: LeaseKind) {
+        let lease = &mut self.leases[kind as usize];
+        lease.count = lease.count.saturating_sub(1);
+    }
+
+    /// True if something other than calls holds it.
+    fn is_held(&self) -> bool {
+        let holds = |kind: &LeaseKind| *kind != LeaseKind::Call;
+        let mut kinds = LeaseKind::ALL.into_iter().filter(holds);
+        kinds.any(|kind| self.leases[kind as usize].count > 0)
+    }
 }
 
 impl RootTable {
@@ -64,17 +168,34 @@ impl RootTable {
         self.roots.len()
     }
 
-    /// Pins a new root to `set`, with one hold; `None` if the table is full.
-    pub(crate) fn insert(&mut self, set: Rc<ShardSet>) -> Option<RootKey> {
+    /// Pins a new root to `set`, held by its request; `None` if the table is full.
+    pub(crate) fn insert(
+        &mut self,
+        set: Rc<ShardSet>,
+        request: RequestId,
+        now: Instant,
+    ) -> Option<RootKey> {
         if self.roots.len() >= self.max_roots {
             return None;
         }
-        Some(self.roots.insert(Root {
+        let mut root = Root {
             set,
             state: RootState::Active,
-            holds: 1,
-            calls: 0,
-        }))
+            request,
+            admitted: now,
+            leases: [Lease {
+                count: 0,
+                since: now,
+            }; LeaseKind::ALL.len()],
+            asker: None,
+        };
+        root.add(LeaseKind::Request, now);
+        Some(self.roots.insert(root))
+    }
+
+    /// The root that `key` names, unless it is gone.
+    pub(crate) fn get(&self, key: RootKey) -> Option<&Root> {
+        self.roots.get(key)
     }
 
     /// The root that `key` names, unless it is gone.
@@ -87,11 +208,18 @@ impl RootTable {
         self.roots.values()
     }
 
+    /// Says who waits for the answer of a root that is not yet gone.
+    pub(crate) fn set_asker(&mut self, key: RootKey, asker: Asker) {
+        if let Some(root) = self.roots.get_mut(key) {
+            root.asker = Some(asker);
+        }
+    }
+
     /// Adds a hold to an active root; false if it is over.
-    pub(crate) fn hold(&mut self, key: RootKey) -> bool {
+    pub(crate) fn hold(&mut self, key: RootKey, kind: LeaseKind, now: Instant) -> bool {
         match self.roots.get_mut(key) {
             Some(root) if root.state == RootState::Active => {
-                root.holds += 1;
+                root.add(kind, now);
                 true
             }
             _ => false,
@@ -103,11 +231,12 @@ impl RootTable {
         self.roots.contains_key(key)
     }
 
-    /// Takes a hold away. The last one ends the root. Returns the set if that released the pin.
-    pub(crate) fn release(&mut self, key: RootKey) -> Option<Rc<ShardSet>> {
+    /// Takes a hold away. The last one but calls ends the root. Returns the set if that released
+    /// the pin.
+    pub(crate) fn release(&mut self, key: RootKey, kind: LeaseKind) -> Option<Rc<ShardSet>> {
         let root = self.roots.get_mut(key)?;
-        root.holds = root.holds.saturating_sub(1);
-        if root.holds == 0 && root.state == RootState::Active {
+        root.remove(kind);
+        if root.state == RootState::Active && !root.is_held() {
             root.state = RootState::Ended;
         }
         self.remove_if_done(key)
@@ -118,23 +247,67 @@ impl RootTable {
     pub(crate) fn expire(&mut self, key: RootKey, request: Request) -> Option<Rc<ShardSet>> {
         let root = self.roots.get_mut(key)?;
         root.state = RootState::Expired;
-        root.holds = match request {
-            Request::Open => root.holds.min(1),
-            Request::Over => 0,
-        };
+        for kind in LeaseKind::ALL {
+            let stays =
+                kind == LeaseKind::Call || (kind == LeaseKind::Request && request == Request::Open);
+            if !stays {
+                root.leases[kind as usize].count = 0;
+            }
+        }
         self.remove_if_done(key)
     }
 
-    /// Settles one call. Returns the set if that released the pin.
-    pub(crate) fn settle_call(&mut self, key: RootKey) -> Option<Rc<ShardSet>> {
-        let root = self.roots.get_mut(key)?;
-        root.calls = root.calls.saturating_sub(1);
-        self.remove_if_done(key)
+    /// Takes out every root for which `which` holds. Takes time in proportion to all roots.
+    pub(crate) fn take(&mut self, which: impl Fn(&Root) -> bool) -> Vec<(RootKey, Root)> {
+        let found: Vec<RootKey> = self
+            .roots
+            .iter()
+            .filter(|(_, root)| which(root))
+            .map(|(key, _)| key)
+            .collect();
+        found
+            .into_iter()
+            .filter_map(|key| Some((key, self.roots.remove(key)?)))
+            .collect()
+    }
+
+    /// What holds the bundle with this digest: the first `most` of it, and how much there is.
+    pub(crate) fn holders(
+        &self,
+        bundle: Digest,
+        shard: usize,
+        now: Instant,
+        most: usize,
+    ) -> (Vec<Holder>, u64) {
+        let mut listed = Vec::new();
+        let mut total = 0;
+        let names = |set: &VersionSet| set.find(bundle).is_some();
+        for root in self.roots.values().filter(|root| names(&root.set.set)) {
+            for kind in LeaseKind::ALL {
+                let lease = root.leases[kind as usize];
+                if lease.count == 0 {
+                    continue;
+                }
+                total += u64::from(lease.count);
+                if listed.len() < most {
+                    let age = now.saturating_duration_since(lease.since).as_millis();
+                    listed.push(Holder {
+                        shard,
+                        request: root.request,
+                        set: root.set.set.digest(),
+                        kind,
+                        count: lease.count,
+                        age_ms: u64::try_from(age).unwrap_or(u64::MAX),
+                    });
+                }
+            }
+        }
+        (listed, total)
     }
 
     fn remove_if_done(&mut self, key: RootKey) -> Option<Rc<ShardSet>> {
         let root = self.roots.get(key)?;
-        if root.holds > 0 || root.calls > 0 {
+        if root.is_held() || root.calls() > 0 {
             return None;
         }
         self.roots.remove(key).map(|root| root.set)

@@ -1,5 +1,7 @@
 //! A shard with real isolates: pins, errors, bounds, moved buffers, unloading.
 
+mod leases;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,9 +9,9 @@ use std::time::{Duration, Instant};
 use isolith_capnp::error_capnp::call_error::Kind;
 use isolith_versions::{RoutingTable, VersionSet, Weight};
 
-use super::{JsonCall, Pin, Shard};
+use super::{Arrival, JsonCall, Pin, Shard};
 use crate::error::{CallError, LoadError};
-use crate::http::{HttpBody, HttpRequest};
+use crate::http::{HttpBody, HttpRequest, RequestId};
 use crate::limits::Limits;
 use crate::program::Program;
 use crate::sample::{Sample, SampleSchema, serve_samples, solve_samples};
@@ -239,6 +241,14 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
 
+fn arrival() -> Arrival {
+    Arrival {
+        id: RequestId::random(),
+        now: Instant::now(),
+        deadline: soon(),
+    }
+}
+
 impl World {
     async fn get(&self, pin: &Pin, url: &str) -> Result<String, CallError> {
         let request = HttpRequest {
@@ -346,7 +356,7 @@ fn every_request_meets_one_version_throughout() {
             requests.spawn_local(async move {
                 // The first half of all draws goes to the first set.
                 let draw = if i % 2 == 0 { i } else { u64::MAX - i };
-                let pin = world.shard.admit(draw, soon()).unwrap();
+                let pin = world.shard.admit(draw, arrival()).unwrap();
                 let version = match Arc::ptr_eq(pin.set(), &old_set) {
                     true => "1.4.0",
                     false => "2.0.0",
@@ -370,7 +380,7 @@ fn every_request_meets_one_version_throughout() {
 fn a_new_set_takes_new_requests_and_the_old_one_is_unloaded_when_its_last_pin_ends() {
     on_shard(|| async {
         let world = serve(&[auth("1.4.0"), MIDDLE, FRONT], "front", Limits::default()).await;
-        let held = world.shard.admit(0, soon()).unwrap();
+        let held = world.shard.admit(0, arrival()).unwrap();
 
         let schema = SampleSchema::new(SCHEMA).unwrap();
         let new = programs(&schema, &[auth("2.0.0"), MIDDLE, FRONT]);
@@ -380,7 +390,7 @@ fn a_new_set_takes_new_requests_and_the_old_one_is_unloaded_when_its_last_pin_en
         world.publish(vec![(set, Weight::WHOLE)]);
         world.shard.sweep();
 
-        let fresh = world.shard.admit(0, soon()).unwrap();
+        let fresh = world.shard.admit(0, arrival()).unwrap();
         assert_eq!((held.epoch(), fresh.epoch()), (1, 2));
         let url = "http://shop/?pause=1";
         assert_eq!(
@@ -404,7 +414,7 @@ fn a_new_set_takes_new_requests_and_the_old_one_is_unloaded_when_its_last_pin_en
 fn a_set_that_is_about_to_be_published_survives_the_unloading_of_another() {
     on_shard(|| async {
         let world = serve(&[auth("1.0.0"), MIDDLE, FRONT], "front", Limits::default()).await;
-        let held = world.shard.admit(0, soon()).unwrap();
+        let held = world.shard.admit(0, arrival()).unwrap();
         let schema = SampleSchema::new(SCHEMA).unwrap();
         let mut sets = Vec::new();
         for version in ["1.1.0", "1.2.0"] {
@@ -420,7 +430,7 @@ fn a_set_that_is_about_to_be_published_survives_the_unloading_of_another() {
             tokio::task::yield_now().await;
         }
         world.publish(vec![(sets.remove(0), Weight::WHOLE)]);
-        let pin = world.shard.admit(0, soon()).unwrap();
+        let pin = world.shard.admit(0, arrival()).unwrap();
         let seen = world.get(&pin, "http://shop/?pause=0").await.unwrap();
         assert_eq!(seen, ["1.2.0"; 7].join(" "));
     });
@@ -470,7 +480,7 @@ fn at_threshold_0_every_message_moves() {
             ..Limits::default()
         };
         let world = serve(&[auth("1.4.0"), MIDDLE, FRONT], "front", limits).await;
-        let pin = world.shard.admit(0, soon()).unwrap();
+        let pin = world.shard.admit(0, arrival()).unwrap();
         let seen = world.get(&pin, "http://shop/?pause=0").await.unwrap();
         assert_eq!(seen, ["1.4.0"; 7].join(" "));
     });

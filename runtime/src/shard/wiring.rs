@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use isolith_versions::VersionSet;
 
@@ -34,6 +35,8 @@ pub(crate) enum SetLife {
 pub(crate) struct ShardSet {
     pub(crate) set: Arc<VersionSet>,
     pub(crate) life: Cell<SetLife>,
+    /// Since when the routing table, which has named it, names it no more.
+    out_of_force_since: Cell<Option<Instant>>,
     /// By bundle index of the set.
     isolates: Vec<Rc<Isolate>>,
     /// By isolate slot, then by the caller's import; empty for isolates outside the set.
@@ -64,6 +67,7 @@ impl ShardSet {
         ShardSet {
             set,
             life: Cell::new(SetLife::Wired),
+            out_of_force_since: Cell::new(None),
             isolates,
             targets,
         }
@@ -72,6 +76,25 @@ impl ShardSet {
     /// Where `import` of the bundle in `caller` leads under this set.
     pub(crate) fn target(&self, caller: usize, import: usize) -> Option<&Target> {
         self.targets.get(caller)?.get(import)
+    }
+
+    /// The routing table names it.
+    pub(crate) fn set_in_force(&self) {
+        self.life.set(SetLife::Published);
+        self.out_of_force_since.set(None);
+    }
+
+    /// The routing table does not name it, or no more.
+    pub(crate) fn set_out_of_force(&self) {
+        if self.life.get() == SetLife::Published && self.out_of_force_since.get().is_none() {
+            self.out_of_force_since.set(Some(Instant::now()));
+        }
+    }
+
+    /// Since when the set takes no requests but those that name it; `None` if it does, or if the
+    /// routing table is about to name it.
+    pub(crate) fn out_of_force_since(&self) -> Option<Instant> {
+        self.out_of_force_since.get()
     }
 
     /// The isolate of the set's bundle number `bundle`.
