@@ -7,6 +7,27 @@ interface Fixture {
   blob @2 (data :Data, more :List(Data)) -> (data :Data);
   evolve @3 Old -> New;
   then @4 () -> ();
+  open @5 (watcher :Watcher, others :List(Watcher)) -> (session :Session);
+  lookup @6 () -> Lookup;
+  push @7 (chunk :Data) -> stream;
+}
+
+interface Watcher { seen @0 (name :Text); }
+interface Named { name @0 () -> (name :Text); }
+interface Closing extends(Named) { close @0 (); }
+interface Session extends(Closing, Named, Watcher) { user @0 () -> (user :User); session @1 () -> (session :Session); }
+
+struct Lookup {
+  entry @0 :Entry;
+  near :group { watcher @1 :Watcher; }
+  id @2 :Int32;
+}
+
+struct Entry {
+  name @0 :Text;
+  owner @1 :Session;
+  next @2 :Entry;
+  union { nothing @3 :Void; watcher @4 :Watcher; }
 }
 
 enum Color { red @0; green @1; blue @2; }

@@ -5,7 +5,7 @@
   'use strict';
 
   const CHUNK_BYTES = 65536;
-  const [fixture] = Object.values(generated.interfaces);
+  const fixture = Object.values(generated.interfaces).find(({ name }) => name === 'fixture.Fixture');
   const method = (name) => fixture.methods.find((m) => m.name === name);
   const kinds = method('kinds');
   const small = method('small');
@@ -277,6 +277,60 @@
     for (let i = 0; i < clean.length; i++) check(clean[i] === u8[i], 'reading wrote');
   }
 
+  // ------------------------------------------------------------ capabilities
+
+  function capabilities() {
+    // The host's part, as simple as can be: `host.table` is the one table of all messages.
+    const open5 = method('open');
+    const lookup = method('lookup');
+    const table = (host.table = []);
+    const watcher = { seen() {} };
+    const session = {};
+    const given = params(open5, { watcher, others: [watcher, null, session] });
+    check(given.watcher === watcher && given.others.at(0) === watcher, 'a capability as parameter');
+    check(given.others.at(1) === null && given.others.at(2) === session, 'capabilities in a list');
+    same(table.map(({ face }) => face.name), Array(3).fill('fixture.Watcher'), 'faces of what is passed');
+    check(host.lastFace.name === 'fixture.Watcher', 'the face that a reader asks for');
+    check(given.toObject().watcher === watcher, 'toObject keeps capabilities');
+    check(params(open5, {}).watcher === null && params(open5, { watcher: null }).watcher === null, 'none');
+    fails(() => params(open5, { watcher: 7 }), 'TypeError: fixture.Fixture.open params: field "watcher": expected an object, got 7');
+    fails(() => params(open5, { others: [watcher, 'x'] }), 'TypeError: fixture.Fixture.open params: field "others[1]": expected an object, got "x"');
+    // One pointer, no data: a word where a capability is expected.
+    const sizes = 2 << 16;
+    const of = (...words) => open5.readParams(handmade([0, sizes, ...words]));
+    check(of(0, 0, 0, 0).watcher === null, 'a null pointer');
+    fails(() => of(0, 1, 0, 0).watcher, 'MessageError: malformed message: expected a capability');
+    fails(() => of(7, 0, 0, 0).watcher, 'MessageError: malformed message: expected a capability');
+    fails(() => of(3, 99, 0, 0).watcher, 'MessageError: no capability 99');
+
+    // What a call's promise can offer before the results are there.
+    const Session = open5.pipeline.session.face;
+    check(open5.sole === open5.pipeline.session && open5.sole.pointer === 0, 'sole');
+    check(lookup.sole === null && kinds.pipeline === null && kinds.sole === null, 'not sole');
+    const { entry, near } = lookup.pipeline;
+    same(Object.keys(lookup.pipeline), ['entry', 'near'], 'pipelined fields');
+    same([entry.pointer, entry.face, near.pointer, near.fields.watcher.pointer], [0, null, -1, 1], 'places');
+    same(Object.keys(entry.fields), ['owner', 'next'], 'no members of unions');
+    check(entry.fields.next.fields === entry.fields && entry.fields.owner.face === Session, 'recursion');
+    const sent = send(lookup.encodeResults, { entry: { name: "x", next: { owner: session } }, near: { watcher } });
+    const indexOf = (path) => rt.capabilityIndex(open(sent), path);
+    check(table[indexOf([0, 2, 1])].value === session && table[indexOf([1])].value === watcher, 'paths');
+    same([indexOf([0, 1]), indexOf([0, 2, 2, 1]), indexOf([9])], [-1, -1, -1], 'absent');
+    fails(() => indexOf([0, 0]), 'MessageError: malformed message: expected a capability');
+
+    // Inherited methods, each ancestor once, named by the interface that declares them.
+    same(Session.methods.map((m) => `${m.name} ${m.ordinal}`), ['user 0', 'session 1', 'close 0', 'name 0', 'seen 0'], 'methods');
+    same(Session.lineage.length, 4, 'lineage');
+    const { interfaceId, interfaceLow, interfaceHigh } = Session.methods[3];
+    same(interfaceId, (BigInt.asUintN(32, BigInt(interfaceHigh)) << 32n | BigInt.asUintN(32, BigInt(interfaceLow))).toString(16).padStart(16, '0'), 'halves');
+    check(generated.interfaces[interfaceId].methods[0].name === 'name', 'by id');
+
+    const push = method('push');
+    check(push.streaming && !small.streaming, 'streaming');
+    for (const value of [undefined, null, {}]) check(results(push, value) === undefined, 'a streaming method');
+    fails(() => results(push, 7), 'TypeError: fixture.Fixture.push results: a streaming method returns nothing, got 7');
+  }
+
   // ------------------------------------------------------------ patched built-ins
 
   /** Last: what it does to the context cannot be undone everywhere. */
@@ -350,6 +404,7 @@
   evolution();
   farPointers();
   hostile();
+  capabilities();
   patches();
   return 'ok';
 })

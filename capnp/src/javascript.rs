@@ -4,13 +4,41 @@
 //! [`MESSAGE_JS`](crate::MESSAGE_JS) returned. It returns
 //!
 //! ```text
-//! { interfaces: { "<id, 16 hex digits>": { id, name, methods: [
-//!     { name, ordinal, invoke(instance, params, ctx), readParams(message), readResults(message),
-//!       encodeParams(builder, value), encodeResults(builder, value) } ] } } }
+//! { interfaces: { "<id, 16 hex digits>": { id, name, lineage, methods } } }
+//! method: { name, interfaceId, interfaceLow, interfaceHigh, ordinal, streaming,
+//!           invoke(instance, params, ctx), readParams(message), readResults(message),
+//!           encodeParams(builder, value), encodeResults(builder, value), pipeline, sole }
 //! ```
 //!
-//! with methods in the order of their ordinals. Encoding is `builder.begin(offset)`, the encode
-//! function, `builder.end()`, or `builder.abort()` if it threw.
+//! for the interfaces asked for and all that their messages can carry. `lineage` holds the ids of
+//! the interface and of all that it extends, at any distance; `methods` holds theirs: its own in
+//! the order of their ordinals, then those of each ancestor. An ordinal counts within the interface
+//! that declares the method, so `interfaceId` (also as two signed 32-bit halves) and `ordinal`
+//! together name a method on the wire, and stay when either side's schema grows.
+//!
+//! Encoding is `builder.begin(offset)`, the encode function, `builder.end()`, or `builder.abort()`
+//! if it threw. A `streaming` method has empty results.
+//!
+//! # Capabilities
+//!
+//! A field of interface type is an index into a table that travels beside the message. The host
+//! keeps that table: reading calls its `capability(message, index, face)` and gives what that
+//! returns, building calls its `addCapability(builder, value, face)` for what is neither null nor
+//! undefined; `face` is the interface's entry above, `js/message/` has the details. A null pointer
+//! reads as `null`.
+//!
+//! `pipeline` says where capabilities lie in results that are not there yet: `null` if nowhere, else
+//!
+//! ```text
+//! { fieldName: { pointer, face, fields } }
+//! ```
+//!
+//! for each field outside unions that is or holds a capability, at any depth. `pointer` is the
+//! field's index in the pointer section, -1 for a group, whose fields lie in the same struct.
+//! `face` is the interface of a capability, `fields` such an object again for a struct or group;
+//! the other is `null`. The pointers on the way to a capability are a path for
+//! `rt.capabilityIndex(message, path)`, which finds it in the results. `sole` is the one entry of
+//! results that have a capability and nothing else, so that a call's promise can stand for it.
 //!
 //! # What services see
 //!
@@ -24,6 +52,7 @@
 //! | List | `length`, `at(i)`, iteration, `map(fn)`, `toArray()` | array, typed array, iterable |
 //! | struct, group | reader | plain object or reader |
 //! | Void | `null` | `null` or `true` |
+//! | interface | what the host gives, or `null` | what the host takes |
 //!
 //! A reader has a getter per field, `toObject()` and, where there is a union, `which()`: the name
 //! of the member that is set, `undefined` if the schema has no name for it. The getter of another
@@ -31,9 +60,9 @@
 //! `toObject()` leaves out absent structs. Absent and `null` properties are encoded as defaults.
 //! Each property is read once. Values that do not fit are a TypeError that names the field.
 //!
-//! Not supported yet, an error when generating: capabilities, AnyPointer, generics, interfaces that
-//! extend others, `-> stream`, defaults of lists and structs.
+//! Not supported yet, an error when generating: AnyPointer, generics, defaults of lists and structs.
 
+mod interfaces;
 mod readers;
 #[cfg(test)]
 mod tests;
@@ -41,7 +70,7 @@ mod writers;
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use crate::model::{FieldKind, Node, STREAM_RESULT, Schema, Struct, Type, Value};
+use crate::model::{FieldKind, Interface, Node, STREAM_RESULT, Schema, Struct, Type, Value};
 
 /// Why there is no code for an interface.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +111,8 @@ struct Plan<'a> {
     enum_index: BTreeMap<u64, usize>,
     lists: Vec<Type>,
     list_index: BTreeMap<Type, usize>,
+    interfaces: Vec<(&'a Node, &'a Interface)>,
+    interface_index: BTreeMap<u64, usize>,
 }
 
 /// Generates the code for `interfaces` and everything that they use.
@@ -97,12 +128,14 @@ pub fn generate(schema: &Schema, interfaces: &[u64]) -> Result<String, GenerateE
         enum_index: BTreeMap::new(),
         lists: Vec::new(),
         list_index: BTreeMap::new(),
+        interfaces: Vec::new(),
+        interface_index: BTreeMap::new(),
     };
-    let mut table = String::new();
     for &id in interfaces {
-        plan.interface(id, &mut table)?;
+        plan.interface(id)?;
     }
     let mut text = String::from(PROLOGUE);
+    plan.faces(&mut text);
     for (index, names) in plan.enums.iter().enumerate() {
         let _ = writeln!(text, "  const E{index} = names({names:?});");
         let numbers: Vec<String> = (0..)
@@ -123,66 +156,49 @@ pub fn generate(schema: &Schema, interfaces: &[u64]) -> Result<String, GenerateE
         plan.list_reader(index, element, &mut text);
         plan.list_writer(index, element, &mut text);
     }
-    let _ = write!(
-        text,
-        "  return rt.freeze({{ interfaces: rt.freeze({{ __proto__: null,\n{table}  }}) }});\n}})\n"
-    );
+    plan.methods(&mut text);
     Ok(text)
 }
 
 const PROLOGUE: &str = "(function (rt) {
   'use strict';
   const { ABSENT, DEPTH_LIMIT, nothing, readRoot, readStruct, readList, readText, readData } = rt;
+  const { readCapability, writeCapability } = rt;
   const { newStruct, newList, newStructList, writeText, writeData, elements } = rt;
   const { bad, inField, atTop, twoMembers, checkKeys, tooDeep, notObject, enumNumber } = rt;
+  const { noResults } = rt;
   const { int64, uint64, float32, float64, finishStruct, finishList, names, named, copy } = rt;
 ";
 
 impl<'a> Plan<'a> {
-    fn interface(&mut self, id: u64, table: &mut String) -> Result<(), GenerateError> {
+    /// Takes the interface, those it extends and all that they use into the plan.
+    fn interface(&mut self, id: u64) -> Result<(), GenerateError> {
+        if self.interface_index.contains_key(&id) {
+            return Ok(());
+        }
         let found = self
             .schema
             .interface_by_id(id)
             .ok_or(GenerateError::NoInterface(id))?;
         let (node, interface) = found;
-        let unsupported = |member: &str, what, hint| {
-            let member = format!("{}{member}", node.name);
-            Err(GenerateError::Unsupported { member, what, hint })
-        };
         if node.is_generic {
-            return unsupported("", "has type parameters", "use concrete types");
+            return Err(GenerateError::Unsupported {
+                member: node.name.clone(),
+                what: "has type parameters",
+                hint: "use concrete types",
+            });
         }
-        if !interface.extends.is_empty() {
-            return unsupported("", "extends another interface", "repeat its methods");
-        }
-        let _ = writeln!(
-            table,
-            "    \"{id:016x}\": rt.freeze({{ id: \"{id:016x}\", name: {:?}, methods: rt.freeze([",
-            node.name
-        );
+        self.interface_index.insert(id, self.interfaces.len());
+        self.interfaces.push(found);
         for method in &interface.methods {
-            if method.results == STREAM_RESULT {
-                let member = format!(".{}", method.name);
-                return unsupported(&member, "is a streaming method", "let it return ()");
+            self.structure(method.params)?;
+            if method.results != STREAM_RESULT {
+                self.structure(method.results)?;
             }
-            let params = self.structure(method.params)?;
-            let results = self.structure(method.results)?;
-            let name = &method.name;
-            let place = format!("{}.{name}", where_of(node));
-            let _ = writeln!(
-                table,
-                "      rt.freeze({{ name: {name:?}, ordinal: {},
-        invoke: (o, params, ctx) => o.{name}(params, ctx),
-        readParams: (m) => readRoot(S{params}, m),
-        readResults: (m) => readRoot(S{results}, m),
-        encodeParams: {},
-        encodeResults: {} }}),",
-                method.ordinal,
-                encoder(params, &format!("{place} params")),
-                encoder(results, &format!("{place} results")),
-            );
         }
-        table.push_str("    ]) }),\n");
+        for &id in &interface.extends {
+            self.interface(id)?;
+        }
         Ok(())
     }
 
@@ -250,9 +266,7 @@ impl<'a> Plan<'a> {
                 }
                 return self.of_type(element, member);
             }
-            // The next change gives capabilities a place here: a pointer to an entry of the
-            // message's capability table.
-            Type::Interface(_) => "is a capability",
+            Type::Interface(id) => return self.interface(*id),
             Type::AnyPointer => "is an AnyPointer or of a generic type",
             _ => return Ok(()),
         };
@@ -273,17 +287,13 @@ impl<'a> Plan<'a> {
         self.enum_index.get(&id).copied().unwrap_or_default()
     }
 
+    fn interface_number(&self, id: u64) -> usize {
+        self.interface_index.get(&id).copied().unwrap_or_default()
+    }
+
     fn list_number(&self, ty: &Type) -> usize {
         self.list_index.get(ty).copied().unwrap_or_default()
     }
-}
-
-/// A function that encodes a message's root. Written out for each, so that V8 sees one target.
-fn encoder(index: usize, place: &str) -> String {
-    format!(
-        "(b, o) => {{ try {{ enc{index}(b, o === undefined ? nothing : o, b.offset, DEPTH_LIMIT); }} \
-         catch (e) {{ throw atTop(e, {place:?}); }} }}"
-    )
 }
 
 /// `auth.Auth` for `schema/auth.capnp:Auth`: how error messages name an interface.

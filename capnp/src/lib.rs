@@ -49,9 +49,8 @@
 //!
 //! # Not supported yet
 //!
-//! Capabilities, `AnyPointer`, generics, interfaces that extend others, `-> stream`, defaults of
-//! lists and structs: [`javascript::generate`] refuses them by name. Capabilities will find their
-//! place in `javascript`'s `of_type` and in a table beside a message's segments.
+//! `AnyPointer`, generics, defaults of lists and structs: [`javascript::generate`] refuses them by
+//! name. What a capability is, the host decides; see [`javascript`].
 
 pub mod compat;
 #[doc(hidden)]

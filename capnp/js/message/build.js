@@ -20,6 +20,8 @@ class Builder {
     this.pos = 0;
     this.limit = this.scratchEnd;
     this.blobs = null;
+    // What the host keeps for this message's capabilities; nothing here looks at it.
+    this.caps = null;
     this.isOwn = false;
     this.isBusy = false;
     this.use(this.scratch);
@@ -44,6 +46,7 @@ class Builder {
     this.isOwn = false;
     this.isBusy = true;
     this.blobs = null;
+    this.caps = null;
     this.limit = this.scratchEnd;
     this.offset = offset;
     this.pos = offset;
@@ -58,6 +61,7 @@ class Builder {
   abort() {
     this.isBusy = false;
     this.blobs = null;
+    this.caps = null;
   }
 }
 setPrototypeOf(Builder.prototype, null);
@@ -169,6 +173,17 @@ function writeData(b, p, value) {
   if (length > 64) setBytes(b.u8, value, at);
   else for (let i = 0, u8 = b.u8; i < length; i++) u8[at + i] = value[i];
   listPointer(b, p, at, 2, length);
+}
+
+/**
+ * Writes a capability: the host's `addCapability` puts `value` (neither null nor undefined) into
+ * the table of the message being built, `builder.caps` is its to use, and returns the index there.
+ * It refuses a value by throwing `rt.Problem`, which becomes a TypeError with the field's path.
+ */
+function writeCapability(b, p, value, face) {
+  const index = addCapability(b, value, face);
+  b.i32[p >> 2] = 3;
+  b.i32[(p >> 2) + 1] = index;
 }
 
 function listPointer(b, p, target, code, count) {

@@ -8,6 +8,8 @@
 //   seal(ArrayBuffer) -> ArrayBuffer            immutable, same backing store, detaches the
 //                                               argument; an immutable one is returned as is
 //   isImmutable(ArrayBuffer) -> boolean
+//   capability(message, index, face) -> object       read.js, `readCapability`
+//   addCapability(builder, value, face) -> index     build.js, `writeCapability`
 //
 // Invariants:
 // - Built-ins are captured here, when the function runs, before any service's code. What a
@@ -16,6 +18,10 @@
 // - No array buffer that holds other messages is ever given to a service: inline Data is copied.
 
 const { utf8Decode, utf8Encode, seal, isImmutable } = host;
+const { capability = noCapabilities, addCapability = noCapabilities } = host;
+function noCapabilities() {
+  throw new MessageError('message: capabilities cannot be used here');
+}
 const { freeze, setPrototypeOf, defineProperty, getOwnPropertyDescriptor, keys } = Object;
 const { call, bind } = Function.prototype;
 const uncurry = bind.bind(call);

@@ -34,6 +34,8 @@ class Segment {
     this.buffer = buffer;
     this.blob = null;
     this.segments = null;
+    // What the host keeps for this message's capabilities; nothing here looks at it.
+    this.caps = null;
     this.budget = TRAVERSAL_LIMIT_WORDS;
     this.limit = TRAVERSAL_LIMIT_WORDS;
   }
@@ -205,6 +207,54 @@ function readList(List, s, p, l, want) {
   }
   return new List(s, at, count, step, data, pointers, l - 1);
 }
+
+/**
+ * The capability of the pointer at byte `p`, or null. The pointer holds an index into a table that
+ * travels beside the message. The host keeps that table, `message.caps` is its to set, and
+ * `capability` gives the object for an index (0 to 2^32-1, not checked here) as one with the
+ * methods of `face`, a generated interface.
+ */
+function readCapability(s, p, face) {
+  const index = s.v.i32[(p >> 2) + 1];
+  if (s.v.i32[p >> 2] !== 3) {
+    if (isNull(s, p)) return null;
+    throw malformed('expected a capability');
+  }
+  return capability(s.m, index >>> 0, face);
+}
+
+/**
+ * Follows a pipelined path: the pointer index at each step, from the root's struct to the struct
+ * that holds the capability. Returns the index into the message's table, -1 if there is none.
+ */
+function capabilityIndex(message, path) {
+  let at = readRoot(Step, message);
+  for (let i = 0; i < path.length; i++) {
+    const pointer = path[i];
+    if (at.c <= pointer) return -1;
+    const { s } = at;
+    const p = at.d + at.n + pointer * 8;
+    if (i < path.length - 1) {
+      at = readStruct(Step, s, p, at.l);
+      continue;
+    }
+    if (s.v.i32[p >> 2] === 3) return s.v.i32[(p >> 2) + 1] >>> 0;
+    if (!isNull(s, p)) throw malformed('expected a capability');
+  }
+  return -1;
+}
+
+/** A struct on the way of `capabilityIndex`. */
+class Step {
+  constructor(s, d, n, c, l) {
+    this.s = s;
+    this.d = d;
+    this.n = n;
+    this.c = c;
+    this.l = l;
+  }
+}
+setPrototypeOf(Step.prototype, null);
 
 function readBytes(s, p, what) {
   resolve(s, p);

@@ -46,6 +46,14 @@ function atTop(error, where) {
   return new FieldError(`${where}:${field} ${error.text}`);
 }
 
+/** What a streaming method may return. Its results are an empty struct. */
+function noResults(b, value, where) {
+  if (value !== undefined && value !== null && (typeof value !== 'object' || keys(value).length > 0)) {
+    throw new FieldError(`${where}: a streaming method returns nothing, got ${show(value)}`);
+  }
+  newStruct(b, b.offset, 0, 0);
+}
+
 const twoMembers = (one, other) =>
   new Problem(`"${one}" and "${other}" are members of one union; set one of them`);
 
@@ -180,6 +188,8 @@ const rt = freeze({
   readList,
   readText,
   readData,
+  readCapability,
+  capabilityIndex,
   finishStruct,
   finishList,
   newStruct,
@@ -187,6 +197,7 @@ const rt = freeze({
   newStructList,
   writeText,
   writeData,
+  writeCapability,
   elements,
   int64,
   uint64,
@@ -197,6 +208,7 @@ const rt = freeze({
   inField,
   atTop,
   twoMembers,
+  noResults,
   checkKeys,
   tooDeep,
   freeze,

@@ -114,7 +114,11 @@ impl Plan<'_> {
         let pointer = format!("this.#s, this.#d + this.#n + {}", u64::from(offset) * 8);
         let there = format!("this.#c > {offset}");
         match ty {
-            Type::Void | Type::Interface(_) | Type::AnyPointer => "null".to_owned(),
+            Type::Void | Type::AnyPointer => "null".to_owned(),
+            Type::Interface(id) => {
+                let face = self.interface_number(*id);
+                format!("{there} ? readCapability({pointer}, I{face}) : null")
+            }
             Type::Text => {
                 let absent = text_default(default);
                 format!("{there} ? readText({pointer}, {absent}) : {absent}")
@@ -205,7 +209,10 @@ impl Plan<'_> {
         let place = "this.#d + i * this.#w";
         let pointer = format!("this.#s, {place} + this.#n");
         let get = match ty {
-            Type::Void | Type::Interface(_) | Type::AnyPointer => "null".to_owned(),
+            Type::Void | Type::AnyPointer => "null".to_owned(),
+            Type::Interface(id) => {
+                format!("readCapability({pointer}, I{})", self.interface_number(*id))
+            }
             Type::Bool => "(this.#v.u8[this.#d + (i >> 3)] & (1 << (i & 7))) !== 0".to_owned(),
             Type::Text => format!("readText({pointer}, '')"),
             Type::Data => format!("readData({pointer}, [])"),

@@ -131,6 +131,12 @@ impl Plan<'_> {
                 return format!("{} writeText(b, {ptr}, v);", check(ty, name));
             }
             Type::Data => format!("writeData(b, {ptr}, v);"),
+            Type::Interface(id) => {
+                format!(
+                    "writeCapability(b, {ptr}, v, I{});",
+                    self.interface_number(*id)
+                )
+            }
             Type::Struct(id) => format!("enc{}(b, v, {ptr}, l);", self.struct_number(*id)),
             _ => format!("list{}(b, v, {ptr}, l);", self.list_number(ty)),
         };
@@ -211,7 +217,10 @@ impl Plan<'_> {
                 ),
                 None => {
                     let put = self.put_pointer(ty, "i", "p + i * 8");
-                    let put = put.replace(", l);", ", l - 1);");
+                    let mut put = put.replace(", l);", ", l - 1);");
+                    if matches!(ty, Type::Interface(_)) {
+                        put = format!("if (v !== null && v !== undefined) {put}");
+                    }
                     ("newList(b, ptr, 6, n, n * 8)".to_owned(), put)
                 }
             },

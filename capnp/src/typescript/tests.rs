@@ -16,6 +16,15 @@ fn declares_servers_clients_and_structs() {
         "    users?: Iterable<UserInit> | null | undefined;",
         "    readonly place: Kinds.Place;",
         "    friend?: UserObject;",
+        "    interface Server extends Closing.Server, Named.Server, Watcher.Server {",
+        "      user(params?: Session.UserParamsInit): Promise<Session.UserResults>;",
+        "      session(params?: Session.SessionParamsInit): Promise<Session.SessionResults> & Session.SessionResultsPipeline & Session.Client;",
+        "      push(params: Fixture.PushParamsInit): Promise<void>;",
+        "    readonly owner: Session.Client | null;",
+        "    owner?: Session.Client | Session.Server | null | undefined;",
+        "      others?: Iterable<Watcher.Client | Watcher.Server | null | undefined> | null | undefined;",
+        "  export interface EntryPipeline {",
+        "    readonly next: EntryPipeline;",
     ] {
         assert!(
             text.lines().any(|found| found == line),

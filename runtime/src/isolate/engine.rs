@@ -345,7 +345,16 @@ impl Engine {
                 "(({{ utf8Decode, utf8Encode }}) => {{
                   const isImmutable = (buffer) => buffer.immutable;
                   const seal = (buffer) => (buffer.immutable ? buffer : buffer.transferToImmutable());
-                  const host = {{ utf8Decode, utf8Encode, isImmutable, seal }};
+                  const host = {{ utf8Decode, utf8Encode, isImmutable, seal, table: [] }};
+                  host.addCapability = (builder, value, face) => {{
+                    if (typeof value !== 'object') throw rt.notObject(value);
+                    return host.table.push({{ value, face }}) - 1;
+                  }};
+                  host.capability = (message, index, face) => {{
+                    host.lastFace = face;
+                    if (index < host.table.length) return host.table[index].value;
+                    throw new rt.MessageError(`no capability ${{index}}`);
+                  }};
                   const rt = ({})(host);
                   return ({test})(rt, ({generated})(rt), host);
                 }})",

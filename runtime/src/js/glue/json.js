@@ -34,7 +34,7 @@
       }
       const value = await method.invoke(entry.instance, params, new Context(frame));
       const results = method.readResults(encodeAlone(method.encodeResults, value === undefined ? EMPTY : value));
-      host.replyJson(id, '', jsonStringify(results.toObject(), jsonValue, 2));
+      host.replyJson(id, '', jsonStringify(results === undefined ? EMPTY : results.toObject(), jsonValue, 2));
     } catch (error) {
       const d = describe(error);
       host.replyJson(id, d[0], d[5] === '' ? d[2] : d[5]);

@@ -3,6 +3,8 @@
   function stub(importIndex, service, face) {
     const methods = create(null);
     for (const method of face.methods) {
+      // A record has no room yet for the interface that a method is inherited from.
+      if (method.interfaceId !== face.id) continue;
       const label = `${service}.${method.name}`;
       defineProperty(methods, method.name, {
         enumerable: true,
@@ -37,7 +39,9 @@
     freeze(env);
     served = facts.exports.map(({ name, className, interfaceId }) => {
       const methods = [];
-      for (const method of interfaces[interfaceId].methods) methods[method.ordinal] = method;
+      for (const method of interfaces[interfaceId].methods) {
+        if (method.interfaceId === interfaceId) methods[method.ordinal] = method;
+      }
       return { name, className, methods, instance: undefined };
     });
     handler = facts.http ? undefined : null;
