@@ -64,12 +64,14 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let bundles = read_bundles(&config)?;
     let http = config.http.clone();
-    let bound = Ingress::bind(http.clone()).await;
+    let pin_key = data_dir.pin_key()?;
+    let bound = Ingress::bind(http.clone(), config.routing.clone(), pin_key).await;
     let ingress = bound.map_err(|error| format!("cannot listen on {}: {error}", http.listen))?;
     let control = ControlServer::bind(data_dir.control_socket())?;
 
     let limits = Limits {
         move_threshold_bytes: config.runtime.move_threshold_bytes,
+        drain: config.routing.drain_timeout,
         ..Limits::default()
     };
     let entry = config.app.entry.clone();

@@ -3,6 +3,8 @@
 //! One parse finds every unknown key, with its line and the nearest known one; of wrong values the
 //! first is reported. Everything has a default but the name, the entry and the bundles.
 
+mod routing;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use isolith_services::{Problem, Problems};
 use isolith_versions::ServiceName;
+pub(crate) use routing::Routing;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::de::{DeTable, DeValue};
 
@@ -36,6 +39,7 @@ const KEYS: &[(&str, &[&str])] = &[
             "debug_errors",
         ],
     ),
+    ("routing", Routing::KEYS),
     ("runtime", &["shards", "move_threshold_bytes"]),
     ("vars", &[]),
 ];
@@ -47,6 +51,8 @@ pub(crate) struct AppConfig {
     pub(crate) app: App,
     #[serde(default)]
     pub(crate) http: Http,
+    #[serde(default)]
+    pub(crate) routing: Routing,
     #[serde(default)]
     pub(crate) runtime: Runtime,
     /// Values of the variables that manifests declare, by service.

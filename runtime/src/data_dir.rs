@@ -1,10 +1,12 @@
-//! The data directory: bundles, the control socket, and the lock that keeps it to one process.
+//! The data directory: bundles, the control socket, the key of pin tokens, and the lock that keeps it to one process.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use isolith_services::store::{BundleStore, StoreError};
+
+use crate::pin_token::PinKey;
 
 /// A data directory that belongs to this process until the value is dropped.
 pub(crate) struct DataDir {
@@ -68,6 +70,14 @@ impl DataDir {
     /// If their folder cannot be made.
     pub(crate) fn store(&self) -> Result<BundleStore, StoreError> {
         BundleStore::open(&self.path)
+    }
+
+    /// The key that signs pin tokens. Made when it is asked for the first time.
+    ///
+    /// # Errors
+    /// As [`PinKey::open`].
+    pub(crate) fn pin_key(&self) -> io::Result<PinKey> {
+        PinKey::open(&self.path.join("pin.key"))
     }
 
     /// Where the control socket belongs.

@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::error::{CallError, ErrorKind, Origin};
+use crate::pin_token::TokenError;
 
 /// What [`Problem::kind`] is prefixed with in a document's `type`.
 const TYPE_PREFIX: &str = "urn:isolith:error:";
@@ -68,6 +69,30 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE,
             "body-too-large",
             "Request too large",
+            detail,
+        )
+    }
+
+    /// The pin token is not one that is taken.
+    pub(crate) fn pin_token(error: &TokenError) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "pin-token",
+            "Pin token not accepted",
+            error.to_string(),
+        )
+    }
+
+    /// P6: the version set that the request asks for by its pin token is not there any more.
+    pub(crate) fn pinned_version_gone(set: &str) -> Self {
+        let detail = format!(
+            "the version set {set}, which the isolith-pin header names, is no longer loaded: leave \
+             the header out to be given the versions of now"
+        );
+        Self::new(
+            StatusCode::GONE,
+            "pinned-version-gone",
+            "The request's version is gone",
             detail,
         )
     }

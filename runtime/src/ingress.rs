@@ -6,6 +6,7 @@
 //! ([`Shard::admit`](crate::shard::Shard::admit)) and holds its pin until its response's body was
 //! taken or dropped.
 
+mod admission;
 mod connection;
 mod exchange;
 mod request;
@@ -17,12 +18,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::HeaderName;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::config::Http;
+use crate::config::{Http, Routing};
+use crate::pin_token::PinKey;
 use crate::shard::{ServeConnection, ShardHandle};
 use connection::serve;
+
+/// Carries a pin token, each way.
+const PIN: HeaderName = HeaderName::from_static("isolith-pin");
 
 /// How long accepting pauses after an error that another attempt would meet at once, such as
 /// too many open files.
@@ -31,6 +37,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What every connection needs to know. Shared by all shards.
 pub(crate) struct Settings {
     pub(crate) http: Http,
+    pub(crate) routing: Routing,
+    /// Signs and checks pin tokens.
+    pin_key: PinKey,
     /// Where connections come in, the port resolved.
     pub(crate) address: SocketAddr,
     /// One permit for each connection that may be open.
@@ -48,12 +57,14 @@ impl Ingress {
     ///
     /// # Errors
     /// If the address is taken or not this machine's.
-    pub(crate) async fn bind(http: Http) -> io::Result<Self> {
+    pub(crate) async fn bind(http: Http, routing: Routing, pin_key: PinKey) -> io::Result<Self> {
         let listener = TcpListener::bind(http.listen).await?;
         let address = listener.local_addr()?;
         let slots = Semaphore::new(http.max_connections);
         let settings = Arc::new(Settings {
             http,
+            routing,
+            pin_key,
             address,
             slots,
         });

@@ -27,6 +27,8 @@ mod http_streams;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod pins;
+#[cfg(test)]
 mod tidy;
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_
 use http::{Method, Request, Response};
 use hyper::body::{Body as _, Incoming};
 
-use super::Settings;
+use super::admission::{self, Admitted, Refusal};
 use super::request::{self, Upload};
 use super::response::{self, ResponseBody};
+use super::{PIN, Settings};
 use crate::error::CallError;
 use crate::http::{HttpRequest, RequestId};
 use crate::http_error::Problem;
@@ -39,23 +40,23 @@ pub(super) async fn respond(
         now: started,
         deadline: started + settings.http.request_timeout,
     };
-    let (mut response, pin) = match admit(shard, settings, &request, arrival) {
+    let (mut response, admitted) = match admit(shard, settings, &request, arrival) {
         Err(problem) => {
             request::discard(request);
             (refuse(&problem), None)
         }
-        Ok((head, pin)) => {
+        Ok((head, admitted)) => {
             let fetched = fetch(
                 shard,
                 settings,
-                &pin,
+                &admitted.pin,
                 head,
                 request.into_body(),
                 &method,
                 id,
             );
             let response = fetched.await.unwrap_or_else(|problem| refuse(&problem));
-            (response, Some(pin))
+            (response, Some(admitted))
         }
     };
     tracing::debug!(
@@ -65,10 +66,15 @@ pub(super) async fn respond(
         "{method}"
     );
     let headers = response.headers_mut();
-    if let Some(pin) = &pin {
+    headers.remove(PIN);
+    let pin = admitted.map(|Admitted { pin, token }| {
         put(headers, SET, pin.set().digest().short());
         headers.insert(EPOCH, pin.epoch().into());
-    }
+        if let Some(token) = token {
+            headers.insert(PIN, token);
+        }
+        pin
+    });
     put(headers, REQUEST, id.to_string());
     response.map(|body| body.holding(pin, id, method == Method::HEAD))
 }
@@ -79,18 +85,18 @@ fn admit(
     settings: &Settings,
     request: &Request<Incoming>,
     arrival: Arrival,
-) -> Result<(HttpRequest, Pin), Problem> {
+) -> Result<(HttpRequest, Admitted), Problem> {
     let head = request::head(request, settings.address)?;
     let limit = settings.http.max_body_bytes;
     // With a declared length, that length.
     if request.body().size_hint().lower() > limit {
         return Err(Problem::body_too_large(limit));
     }
-    let draw = fastrand::u64(..);
-    let pin = shard
-        .admit(draw, arrival)
-        .map_err(|error| failed(&error, settings, arrival.id))?;
-    Ok((head, pin))
+    match admission::admit(shard, settings, request, arrival) {
+        Ok(admitted) => Ok((head, admitted)),
+        Err(Refusal::Asked(problem)) => Err(problem),
+        Err(Refusal::Failed(error)) => Err(failed(&error, settings, arrival.id)),
+    }
 }
 
 async fn fetch(

@@ -174,12 +174,12 @@ fn without_user(authority: &Authority) -> Result<&str, Problem> {
     }
 }
 
-/// Without those of the connection; values byte by byte, as the Fetch standard reads them.
+/// Without those of the connection and those for the host; values byte by byte, as the Fetch standard reads them.
 fn headers(map: &HeaderMap) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::with_capacity(map.len());
     let named = connection_options(map);
     for (name, value) in map {
-        if is_hop_by_hop(name, &named) {
+        if is_hop_by_hop(name, &named) || *name == super::PIN {
             continue;
         }
         let text: String = value

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::VersionSet;
+use isolith_versions::{Digest, VersionSet};
 use tokio::sync::oneshot;
 
 use super::Shard;
@@ -92,6 +92,25 @@ impl Shard {
             )
         })?;
         self.pin(set, admission.epoch, arrival)
+    }
+
+    /// Admits a request to the set with this digest, if it is loaded here: in force or draining.
+    pub(crate) fn admit_to(
+        self: &Rc<Self>,
+        set: Digest,
+        arrival: Arrival,
+    ) -> Result<Pin, CallError> {
+        let known = {
+            let sets = self.sets.borrow();
+            let known = sets.iter().find(|known| known.set.digest() == set);
+            known.map(Rc::clone)
+        };
+        let known = known.ok_or_else(|| {
+            let text = format!("set {} is not loaded on shard {}", set.short(), self.index);
+            CallError::host(Kind::PinnedVersionGone, text)
+        })?;
+        let epoch = self.routing.load().epoch();
+        self.pin(known, epoch, arrival)
     }
 
     fn pin(
