@@ -2,10 +2,12 @@
 # What the command line tool asks a running process, over its Unix socket.
 
 interface Control {
-  deploy @0 (bundles :List(Data)) -> (result :DeployResult);
+  deploy @0 (bundles :List(Data), message :Text) -> (result :ChangeResult);
   # Loads the bundle files (each one an `Envelope` message, at most 500 MiB together), solves
-  # the wiring with everything deployed so far, and makes it the one for new requests. All or
+  # the wiring with everything in force so far, and makes it the one for new requests. All or
   # nothing; what runs is not touched by a refusal.
+  #
+  # message: why, for the history; may be empty, as in all changes.
 
   status @1 () -> (status :Status);
 
@@ -16,6 +18,13 @@ interface Control {
   # method: "EXPORT.method", or "method" where only one export has it.
   # argument: a JSON object that fits the method's params; empty stands for {}. 64-bit integers
   # are JSON numbers; Data cannot be given.
+
+  history @3 (most :UInt32) -> (entries :List(HistoryEntry));
+  # The newest changes, newest first.
+
+  rollback @4 (number :UInt64, message :Text) -> (result :ChangeResult);
+  # Wires new requests from the bundles that the history's change of this number left. Requests
+  # that are open finish as they began.
 }
 
 struct CallReply {
@@ -34,7 +43,7 @@ struct CallReply {
   }
 }
 
-struct DeployResult {
+struct ChangeResult {
   union {
     accepted :group {
       epoch @0 :UInt64;
@@ -45,12 +54,44 @@ struct DeployResult {
 
       wiring @2 :List(Text);
       # One line per bundle and edge, for people.
+
+      number @4 :UInt64;
+      # Of the change in the history. If there was nothing to change, that of the last one.
     }
     refused :group {
       reason @3 :Text;
       # Several lines, for people: what does not fit, and what to do.
     }
   }
+}
+
+struct HistoryEntry {
+  number @0 :UInt64;
+  # Counts changes from 1.
+
+  atMs @1 :UInt64;
+  # Milliseconds since 1970.
+
+  who @2 :Text;
+  # The user who asked for it; "isolith" for what the process did by itself.
+
+  action @3 :Text;
+  # "deploy auth@2.0.0"
+
+  message @4 :Text;
+  # Why, in the words of who asked.
+
+  epoch @5 :UInt64;
+  # From which requests see it.
+
+  set @6 :Text;
+  # The set in force outside of every rollout, "sha256:...".
+
+  bundles @7 :List(Text);
+  # Those of the set: "service@version".
+
+  pool @8 :List(Text);
+  # The digests of all bundles that the set was chosen from.
 }
 
 struct Status {
@@ -87,6 +128,9 @@ struct Status {
 
   version @11 :Text;
   # Of the runtime.
+
+  change @12 :UInt64;
+  # The number of the newest change in the history.
 }
 
 struct SetStatus {

@@ -10,18 +10,18 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use futures_util::future::select_all;
-use isolith_services::bundle::Bundle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::LocalSet;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::AppConfig;
-use crate::control::{ControlServer, Service};
+use crate::control::{ControlServer, Service, user_name};
 use crate::data_dir::DataDir;
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Stores};
 use crate::ingress::Ingress;
 use crate::limits::Limits;
 use crate::shard;
+use crate::state::Author;
 
 /// Which records are logged, as in `info,isolith_runtime=debug`.
 const LOG_VARIABLE: &str = "ISOLITH_LOG";
@@ -62,7 +62,6 @@ pub(crate) fn serve(options: ServeOptions) -> Result<(), Failure> {
 
 async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let bundles = read_bundles(&config)?;
     let http = config.http.clone();
     let pin_key = data_dir.pin_key()?;
     let bound = Ingress::bind(http.clone(), config.routing.clone(), pin_key).await;
@@ -76,7 +75,15 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
     };
     let entry = config.app.entry.clone();
     let (shards, shard_limits) = (config.runtime.shards, limits.clone());
-    let deployment = Deployment::start(&config, limits, data_dir.store()?, bundles, |routing| {
+    let stores = Stores {
+        bundles: data_dir.store()?,
+        state: data_dir.state()?,
+    };
+    let author = Author {
+        who: user_name(control.user()),
+        message: String::new(),
+    };
+    let deployment = Deployment::start(&config, limits, stores, author, |routing| {
         let spawn = |index| {
             let (limits, entry) = (shard_limits.clone(), entry.clone());
             shard::spawn(index, limits, routing.clone(), entry, ingress.server())
@@ -122,15 +129,6 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
         true => Err("a shard's thread has ended, which it never should; see the log".into()),
         false => Ok(()),
     }
-}
-
-fn read_bundles(config: &AppConfig) -> Result<Vec<Bundle>, Failure> {
-    let mut bundles = Vec::new();
-    for file in config.bundle_files()? {
-        let bundle = Bundle::open(&file);
-        bundles.push(bundle.map_err(|error| format!("{}: {error}", file.display()))?);
-    }
-    Ok(bundles)
 }
 
 /// Tells whoever started the process where it can be reached: all that standard output gets.

@@ -5,6 +5,7 @@
 
 mod check;
 mod files;
+mod history;
 mod remote;
 
 use std::fmt;
@@ -77,6 +78,30 @@ enum Command {
         /// Bundle files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Why, for the history
+        #[arg(short, long, value_name = "TEXT", default_value = "")]
+        message: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show who changed what, when and why in a running process
+    History {
+        /// So many of the newest changes
+        #[arg(short, long, value_name = "COUNT", default_value_t = 20)]
+        most: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Put into force what an earlier change left; open requests finish as they began
+    Rollback {
+        /// The change's number in the history
+        number: u64,
+        /// Why, for the history
+        #[arg(short, long, value_name = "TEXT", default_value = "")]
+        message: String,
         #[command(flatten)]
         target: Target,
     },
@@ -132,7 +157,17 @@ fn run(command: Command) -> Result<(), Failure> {
             listen,
             data_dir,
         }),
-        Command::Deploy { files, target } => remote::deploy(&files, &target),
+        Command::Deploy {
+            files,
+            message,
+            target,
+        } => remote::deploy(&files, &message, &target),
+        Command::History { most, json, target } => history::history(most, json, &target),
+        Command::Rollback {
+            number,
+            message,
+            target,
+        } => history::rollback(number, &message, &target),
         Command::Status { json, target } => remote::status(json, &target),
         Command::Call {
             service,

@@ -4,15 +4,19 @@
 //! directory. Only the user who runs the process may use it.
 
 mod client;
+mod describe;
+mod history;
 mod server;
+mod service;
 mod status;
 
 use std::time::Duration;
 
 use capnp::message::ReaderOptions;
 
-pub(crate) use client::{Client, Deployed};
-pub(crate) use server::{ControlServer, Service};
+pub(crate) use client::{Changed, Client};
+pub(crate) use server::ControlServer;
+pub(crate) use service::{Service, user_name};
 pub(crate) use status::Status;
 
 /// Bundle files in one deployment, together.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use isolith_services::store::{BundleStore, StoreError};
 
 use crate::pin_token::PinKey;
+use crate::state::{StateError, StateStore};
 
 /// A data directory that belongs to this process until the value is dropped.
 pub(crate) struct DataDir {
@@ -78,6 +79,14 @@ impl DataDir {
     /// As [`PinKey::open`].
     pub(crate) fn pin_key(&self) -> io::Result<PinKey> {
         PinKey::open(&self.path.join("pin.key"))
+    }
+
+    /// What was acknowledged by a process that served from it.
+    ///
+    /// # Errors
+    /// If its file cannot be used.
+    pub(crate) fn state(&self) -> Result<StateStore, StateError> {
+        StateStore::open(&self.path.join("state.redb"))
     }
 
     /// Where the control socket belongs.

@@ -1,19 +1,16 @@
 //! What is deployed, and how it changes.
 //!
-//! A deployment adds bundles to those known, wires everything anew, loads what the new wiring
-//! needs on every shard and only then publishes it, as one value. Whatever goes wrong on the way
-//! is a refusal with its reason; nothing that runs was touched then.
-//!
-//! What was deployed lives as long as the process: `serve` begins with the bundles that its
-//! application file names. Bundles are kept on disk by digest; the history of deployments, which
-//! will let a restarted process come back to where it was, belongs beside [`BundleStore::put`] in
-//! [`Deployment::deploy`].
+//! A change is planned, made ready on every shard, written down, and only then published, as one
+//! value. Whatever goes wrong on the way is a refusal with its reason; nothing that runs was touched
+//! then. What was written down lives on: a restarted process comes back to it ([`start`]).
 
 mod catalog;
+mod load;
+mod start;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
@@ -22,19 +19,17 @@ use isolith_services::store::BundleStore;
 use isolith_versions::{Digest, RoutingTable, ServiceName, Version, VersionSet, Weight, World};
 use tokio::sync::Mutex;
 
-pub(crate) use catalog::{Catalog, Plan};
+pub(crate) use catalog::{Catalog, Plan, Pool};
+pub(crate) use start::Stores;
 
-use crate::config::AppConfig;
-use crate::error::{CallError, LoadError};
+use crate::error::CallError;
 use crate::limits::Limits;
 use crate::program::Program;
 use crate::shard::{JsonCall, JsonReply, ShardHandle, ShardStats};
+use crate::state::{Author, Change, Entry, Head, StateStore};
 
 /// Sets that are no longer in force and that a status can still describe, if they are pinned.
 const MAX_FORMER_SETS: usize = 64;
-
-/// What a shard may take on top of evaluating bundles: it may be in the middle of a long turn.
-const LOAD_GRACE: Duration = Duration::from_secs(10);
 
 /// Values of variables, by service.
 pub(crate) type Vars = BTreeMap<ServiceName, BTreeMap<String, String>>;
@@ -46,6 +41,8 @@ pub(crate) struct Refused(pub(crate) String);
 
 /// A change that was carried out.
 pub(crate) struct Accepted {
+    /// Of its entry in the history.
+    pub(crate) number: u64,
     /// From which requests use the set.
     pub(crate) epoch: u64,
     pub(crate) set: Digest,
@@ -58,6 +55,7 @@ pub(crate) struct Deployment {
     routing: Arc<ArcSwap<RoutingTable>>,
     shards: Vec<ShardHandle>,
     store: BundleStore,
+    history: Arc<StateStore>,
     entry: ServiceName,
     vars: Vars,
     limits: Limits,
@@ -67,6 +65,10 @@ pub(crate) struct Deployment {
 
 struct State {
     catalog: Catalog,
+    /// As it was written down.
+    head: Head,
+    /// Of the newest entry in the history.
+    number: u64,
     /// Those of the set in force, by bundle.
     programs: BTreeMap<Digest, Arc<Program>>,
     /// The newest last.
@@ -75,6 +77,8 @@ struct State {
 
 /// What runs at one moment.
 pub(crate) struct Snapshot {
+    /// Of the newest change in the history.
+    pub(crate) number: u64,
     pub(crate) table: Arc<RoutingTable>,
     pub(crate) world: World,
     /// Sets that were in force, the newest last.
@@ -83,60 +87,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Deployment {
-    /// Plans the first deployment, has `spawn` start the shards on its routing table, and carries
-    /// it out.
-    ///
-    /// # Errors
-    /// Why the bundles cannot be served.
-    pub(crate) async fn start(
-        config: &AppConfig,
-        limits: Limits,
-        store: BundleStore,
-        bundles: Vec<Bundle>,
-        spawn: impl FnOnce(&Arc<ArcSwap<RoutingTable>>) -> std::io::Result<Vec<ShardHandle>>,
-    ) -> Result<Self, Refused> {
-        let entry = config.app.entry.clone();
-        let plan = Catalog::new([entry.clone()])?.plan(&bundles)?;
-        plan.require_http(&entry)?;
-        let services: BTreeSet<_> = bundles.iter().map(|bundle| &bundle.id().service).collect();
-        for service in config
-            .vars
-            .keys()
-            .filter(|service| !services.contains(service))
-        {
-            tracing::warn!("[vars.{service}] names a service that is not deployed");
-        }
-        // No request is admitted yet: nothing accepts connections before this returns.
-        let table = RoutingTable::single(1, Arc::clone(&plan.set));
-        let routing = Arc::new(ArcSwap::from_pointee(table));
-        let shards = spawn(&routing)
-            .map_err(|error| Refused(format!("cannot start the shards' threads: {error}")))?;
-        let state = State {
-            catalog: plan.catalog.clone(),
-            programs: BTreeMap::new(),
-            former: VecDeque::new(),
-        };
-        let deployment = Deployment {
-            routing,
-            shards,
-            store,
-            entry,
-            vars: config.vars.clone(),
-            limits,
-            state: Mutex::new(state),
-        };
-        let ready = deployment.prepare(&plan, bundles, &BTreeMap::new()).await;
-        match ready {
-            Ok(programs) => deployment.state.lock().await.programs = programs,
-            Err(reason) => {
-                deployment.drain().await;
-                return Err(reason);
-            }
-        }
-        Ok(deployment)
-    }
-
-    /// Adds `bundles` to what is deployed and publishes the wiring that results.
+    /// Adds `bundles` to what requests may be wired from and publishes the wiring that results.
     ///
     /// If it is the one in force already, the routing table stays as it is.
     ///
@@ -146,30 +97,117 @@ impl Deployment {
     /// # Cancel safety
     /// Not cancel safe halfway: spawn it. Dropped, it leaves loaded what no set names, until the
     /// next change.
-    pub(crate) async fn deploy(&self, bundles: Vec<Bundle>) -> Result<Accepted, Refused> {
+    pub(crate) async fn deploy(
+        &self,
+        bundles: Vec<Bundle>,
+        author: Author,
+    ) -> Result<Accepted, Refused> {
         let mut state = self.state.lock().await;
-        let catalog = state.catalog.clone();
+        let (catalog, pool) = (state.catalog.clone(), state.head.pool.clone());
         let (plan, bundles) = blocking(move || {
-            let plan = catalog.plan(&bundles)?;
+            let plan = catalog.plan(&pool, &bundles)?;
             Ok((plan, bundles))
         })
         .await?;
+        let names: Vec<_> = bundles
+            .iter()
+            .map(|bundle| bundle.id().to_string())
+            .collect();
+        let action = format!("deploy {}", names.join(" "));
+        let head = Head {
+            pool: plan.pool.clone(),
+            ..state.head.clone()
+        };
+        self.carry_out(&mut state, head, plan, bundles, (action, author))
+            .await
+    }
+
+    /// Wires later requests from the bundles that change number `number` of the history left.
+    /// Requests that are open finish as they began.
+    ///
+    /// # Errors
+    /// If there is no such change, or its bundles cannot be wired or loaded any more.
+    ///
+    /// # Cancel safety
+    /// As [`deploy`](Self::deploy).
+    pub(crate) async fn rollback(&self, number: u64, author: Author) -> Result<Accepted, Refused> {
+        let mut state = self.state.lock().await;
+        let (catalog, history) = (state.catalog.clone(), Arc::clone(&self.history));
+        let store = self.store.clone();
+        let (plan, bundles) = blocking(move || {
+            let entry = history.entry(number).map_err(refused)?;
+            let entry = entry.ok_or_else(|| {
+                Refused(format!(
+                    "the history has no change {number}: `isolith history` lists those it has"
+                ))
+            })?;
+            let mut bundles = Vec::new();
+            for digest in &entry.pool {
+                if catalog.find(digest).is_none() {
+                    bundles.push(store.get(digest).map_err(refused)?);
+                }
+            }
+            let plan = catalog.with(&bundles)?.rewire(entry.pool)?;
+            Ok((plan, bundles))
+        })
+        .await?;
+        let head = Head {
+            pool: plan.pool.clone(),
+            ..state.head.clone()
+        };
+        let action = format!("rollback {number}");
+        self.carry_out(&mut state, head, plan, bundles, (action, author))
+            .await
+    }
+
+    /// The newest `most` changes, newest first.
+    ///
+    /// # Errors
+    /// If the state file cannot be read.
+    pub(crate) async fn history(&self, most: usize) -> Result<Vec<Entry>, Refused> {
+        let history = Arc::clone(&self.history);
+        blocking(move || history.history(most).map_err(refused)).await
+    }
+
+    /// Makes a plan's set ready on every shard, writes the change down and publishes it.
+    async fn carry_out(
+        &self,
+        state: &mut State,
+        mut head: Head,
+        plan: Plan,
+        bundles: Vec<Bundle>,
+        (action, author): (String, Author),
+    ) -> Result<Accepted, Refused> {
         plan.require_http(&self.entry)?;
         let wiring = plan.wiring();
         let table = self.routing.load_full();
         let (current, digest) = (table.admit(0).set, plan.set.digest());
-        let programs = match self.prepare(&plan, bundles, &state.programs).await {
-            Ok(programs) => programs,
+        let next = match current.digest() == digest {
+            true => None,
+            false => {
+                let next = table.next(vec![(Arc::clone(&plan.set), Weight::WHOLE)]);
+                Some(next.map_err(refused)?)
+            }
+        };
+        head.epoch = next.as_ref().map_or(table.epoch(), RoutingTable::epoch);
+        let ready = match self.prepare(&plan, bundles, &state.programs).await {
+            Ok(programs) if head == state.head => Ok((programs, state.number)),
+            Ok(programs) => {
+                let entry = entry(&head, &plan.set, action, author);
+                let number = self.write_down(head.clone(), Some(entry)).await;
+                number.map(|number| (programs, number))
+            }
+            Err(reason) => Err(reason),
+        };
+        let (programs, number) = match ready {
+            Ok(ready) => ready,
             Err(reason) => {
                 self.sweep().await;
                 return Err(reason);
             }
         };
-        let mut epoch = table.epoch();
-        if current.digest() != digest {
-            let next = table.next(vec![(Arc::clone(&plan.set), Weight::WHOLE)]);
-            let next = next.map_err(|error| Refused(error.to_string()))?;
-            epoch = next.epoch();
+        if let Some(next) = next {
+            let epoch = next.epoch();
             self.routing.store(Arc::new(next));
             tracing::info!(epoch, set = %digest.short(), "a new version set is in force");
             state.former.retain(|former| former.digest() != digest);
@@ -178,14 +216,28 @@ impl Deployment {
                 state.former.pop_front();
             }
         }
+        let epoch = head.epoch;
         state.catalog = plan.catalog;
+        state.head = head;
+        state.number = number;
         state.programs = programs;
         self.sweep().await;
         Ok(Accepted {
+            number,
             epoch,
             set: digest,
             wiring,
         })
+    }
+
+    /// Makes a change last; from then on a restart comes back to it. Returns its number.
+    async fn write_down(&self, head: Head, entry: Option<Entry>) -> Result<u64, Refused> {
+        let history = Arc::clone(&self.history);
+        blocking(move || {
+            let change = Change { head: &head, entry };
+            history.commit(change).map_err(refused)
+        })
+        .await
     }
 
     /// Calls one method on the first shard; the bundle is chosen as for a new request.
@@ -220,6 +272,7 @@ impl Deployment {
         let shards = join_all(self.shards.iter().map(ShardHandle::stats)).await;
         let state = self.state.lock().await;
         Snapshot {
+            number: state.number,
             table: self.routing.load_full(),
             world: state.catalog.world().clone(),
             former: state.former.iter().cloned().collect(),
@@ -238,110 +291,35 @@ impl Deployment {
         join_all(self.shards.iter().map(ShardHandle::ended)).await;
     }
 
-    /// Makes everything ready that the plan's set needs: programs, isolates on every shard, the
-    /// compiled set, and last the bundles' files. Returns the set's programs.
-    async fn prepare(
-        &self,
-        plan: &Plan,
-        bundles: Vec<Bundle>,
-        running: &BTreeMap<Digest, Arc<Program>>,
-    ) -> Result<BTreeMap<Digest, Arc<Program>>, Refused> {
-        let programs = self.programs(plan, bundles.clone(), running).await?;
-        let fresh: Vec<_> = programs
-            .values()
-            .filter(|program| !running.contains_key(&program.id().digest))
-            .collect();
-        let count = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
-        let bound = self
-            .limits
-            .load
-            .saturating_mul(count)
-            .saturating_add(LOAD_GRACE);
-        let load = join_all(self.shards.iter().map(|shard| async {
-            let mut failures = Vec::new();
-            for program in &fresh {
-                if let Err(error) = shard.load(Arc::clone(program)).await {
-                    failures.push(error);
-                }
-            }
-            if failures.is_empty() {
-                failures.extend(shard.wire(Arc::clone(&plan.set)).await.err());
-            }
-            failures
-        }));
-        let failures = tokio::time::timeout(bound, load).await.map_err(|_| {
-            Refused(format!(
-                "loading did not end within {} s: the shards are busy, or a bundle takes too long; \
-                 try again",
-                bound.as_secs()
-            ))
-        })?;
-        if let Some(reason) = report(failures.into_iter().flatten()) {
-            return Err(reason);
-        }
-        let store = self.store.clone();
-        blocking(move || {
-            let stored = bundles.iter().try_for_each(|bundle| store.put(bundle));
-            stored.map_err(|error| Refused(error.to_string()))
-        })
-        .await?;
-        Ok(programs)
-    }
-
-    /// The programs of the plan's set: those that run, and new ones made from the given bundles
-    /// or, for what was deployed earlier, from the store.
-    async fn programs(
-        &self,
-        plan: &Plan,
-        bundles: Vec<Bundle>,
-        running: &BTreeMap<Digest, Arc<Program>>,
-    ) -> Result<BTreeMap<Digest, Arc<Program>>, Refused> {
-        let (store, vars, set) = (self.store.clone(), self.vars.clone(), Arc::clone(&plan.set));
-        let running = running.clone();
-        blocking(move || {
-            let none = BTreeMap::new();
-            let mut programs = BTreeMap::new();
-            let mut failures = Vec::new();
-            for facts in set.bundles() {
-                let digest = facts.id.digest;
-                if let Some(program) = running.get(&digest) {
-                    programs.insert(digest, Arc::clone(program));
-                    continue;
-                }
-                let given = bundles.iter().find(|bundle| bundle.digest() == digest);
-                let bundle = match given {
-                    Some(bundle) => bundle.clone(),
-                    None => store
-                        .get(&digest)
-                        .map_err(|error| Refused(error.to_string()))?,
-                };
-                let vars = vars.get(&facts.id.service).unwrap_or(&none);
-                match Program::new(&bundle, vars) {
-                    Ok(program) => drop(programs.insert(digest, Arc::new(program))),
-                    Err(error) => failures.push(error),
-                }
-            }
-            match report(failures) {
-                Some(reason) => Err(reason),
-                None => Ok(programs),
-            }
-        })
-        .await
-    }
-
     async fn sweep(&self) {
         join_all(self.shards.iter().map(ShardHandle::sweep)).await;
     }
 }
 
-/// All failures as one refusal, each text once: shards mostly fail alike.
-fn report(failures: impl IntoIterator<Item = LoadError>) -> Option<Refused> {
-    let lines: BTreeSet<_> = failures
-        .into_iter()
-        .map(|error| error.to_string())
-        .collect();
-    let lines: Vec<_> = lines.into_iter().collect();
-    (!lines.is_empty()).then(|| Refused(lines.join("\n")))
+/// What the history tells of a change that is about to be carried out.
+fn entry(head: &Head, set: &VersionSet, action: String, author: Author) -> Entry {
+    let bundles = set.bundles().iter();
+    Entry {
+        number: 0,
+        at_ms: now_ms(),
+        who: author.who,
+        action,
+        message: author.message,
+        epoch: head.epoch,
+        set: set.digest().to_string(),
+        bundles: bundles.map(|bundle| bundle.id.to_string()).collect(),
+        pool: head.pool.clone(),
+    }
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn refused(error: impl std::fmt::Display) -> Refused {
+    Refused(error.to_string())
 }
 
 /// Runs `work`, which computes or uses the disk, away from the thread that accepts connections.

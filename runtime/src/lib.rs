@@ -20,3 +20,4 @@ mod program;
 mod sample;
 mod script;
 mod shard;
+mod state;

@@ -21,6 +21,8 @@ mod deploys;
 #[cfg(test)]
 mod failing_handlers;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod http_limits;
 #[cfg(test)]
 mod http_streams;

@@ -9,7 +9,7 @@ use isolith_versions::ServiceName;
 use super::{files, print};
 use crate::app::Failure;
 use crate::config::AppConfig;
-use crate::deployment::Catalog;
+use crate::deployment::{Catalog, Pool};
 use crate::program::Program;
 
 /// Wires the bundles of an application file, or the given bundle files, and prints the wiring.
@@ -37,7 +37,7 @@ pub(super) fn check(paths: &[PathBuf]) -> Result<(), Failure> {
         Some(app) => BTreeSet::from([app.app.entry.clone()]),
         None => roots(&bundles),
     };
-    let plan = Catalog::new(entries)?.plan(&bundles)?;
+    let plan = Catalog::new(entries)?.plan(&Pool::new(), &bundles)?;
     if let Some(app) = &app {
         plan.require_http(&app.app.entry)?;
         // As a deployment would, short of running code: variables and interfaces.

@@ -8,7 +8,7 @@ use tokio::task::LocalSet;
 use super::{files, note, print};
 use crate::app::Failure;
 use crate::config::AppConfig;
-use crate::control::{Client, Deployed, Status};
+use crate::control::{Changed, Client, Status};
 use crate::data_dir::control_socket;
 
 /// Which process is meant.
@@ -45,7 +45,10 @@ impl Target {
     }
 
     /// Connects and has `ask` ask.
-    fn ask<T>(&self, ask: impl AsyncFnOnce(Client) -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(super) fn ask<T>(
+        &self,
+        ask: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let socket = self.socket()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -57,17 +60,30 @@ impl Target {
     }
 }
 
-/// `isolith deploy FILE...`
-pub(super) fn deploy(paths: &[PathBuf], target: &Target) -> Result<(), Failure> {
+/// `isolith deploy FILE... [--message TEXT]`
+pub(super) fn deploy(paths: &[PathBuf], message: &str, target: &Target) -> Result<(), Failure> {
     let mut bundles = Vec::new();
     for path in paths {
         // Checked here too: a damaged file is named, and not sent.
         bundles.push(files::open(path)?.file_bytes().to_vec());
     }
-    match target.ask(async |client| Ok(client.deploy(&bundles).await?))? {
-        Deployed::Refused(reason) => Err(format!("refused: {reason}").into()),
-        Deployed::Accepted { epoch, set, wiring } => {
-            print(format_args!("deployed: epoch {epoch}, set {set}"))?;
+    let changed = target.ask(async |client| Ok(client.deploy(&bundles, message).await?))?;
+    report("deployed", changed)
+}
+
+/// Prints what became of a change; a refusal is a failure.
+pub(super) fn report(done: &str, changed: Changed) -> Result<(), Failure> {
+    match changed {
+        Changed::Refused(reason) => Err(format!("refused: {reason}").into()),
+        Changed::Accepted {
+            number,
+            epoch,
+            set,
+            wiring,
+        } => {
+            print(format_args!(
+                "{done}: epoch {epoch}, set {set}, change {number}"
+            ))?;
             print(wiring.join("\n"))
         }
     }
@@ -105,10 +121,12 @@ fn describe(status: &Status) -> String {
             status.app, status.listen, status.entry
         ),
         format!(
-            "isolith {}, pid {}, up {seconds} s, {} shards, epoch {}, {} requests, {} in flight",
+            "isolith {}, pid {}, up {seconds} s, {} shards, change {}, epoch {}, {} requests, \
+             {} in flight",
             status.version,
             status.pid,
             status.shards,
+            status.change,
             status.epoch,
             status.requests,
             status.requests_in_flight

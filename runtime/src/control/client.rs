@@ -4,21 +4,25 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use capnp_rpc::{RpcSystem, rpc_twoparty_capnp::Side, twoparty};
-use isolith_capnp::control_capnp::{call_reply, control, deploy_result};
+use isolith_capnp::control_capnp::{call_reply, change_result, control};
 use tokio::net::UnixStream;
 use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
+use super::history::{read_entry, texts};
 use super::status::{Status, digest_text};
 use crate::error::CallError;
+use crate::state::Entry;
 
 /// A connection to a running process. Needs a `LocalSet`.
 pub(crate) struct Client {
     control: control::Client,
 }
 
-/// What became of a deployment.
-pub(crate) enum Deployed {
+/// What became of a change.
+pub(crate) enum Changed {
     Accepted {
+        /// Of its entry in the history.
+        number: u64,
         /// From which requests use the set.
         epoch: u64,
         /// The set's digest, `sha256:...`.
@@ -91,37 +95,50 @@ impl Client {
     ///
     /// # Errors
     /// If the process could not be asked; a refusal is a result.
-    pub(crate) async fn deploy(&self, bundles: &[Vec<u8>]) -> Result<Deployed, ClientError> {
+    pub(crate) async fn deploy(
+        &self,
+        bundles: &[Vec<u8>],
+        message: &str,
+    ) -> Result<Changed, ClientError> {
         let mut request = self.control.deploy_request();
+        let mut params = request.get();
+        params.set_message(message);
         let count = u32::try_from(bundles.len()).unwrap_or(u32::MAX);
-        let mut list = request.get().init_bundles(count);
+        let mut list = params.init_bundles(count);
         for (place, bundle) in (0..).zip(bundles) {
             list.set(place, bundle);
         }
         let response = request.send().promise.await?;
-        match response
-            .get()?
-            .get_result()?
-            .which()
-            .map_err(capnp::Error::from)?
-        {
-            deploy_result::Accepted(accepted) => {
-                let wiring = accepted.get_wiring()?.iter();
-                let wiring = wiring.map(|line| Ok(line?.to_string()?));
-                Ok(Deployed::Accepted {
-                    epoch: accepted.get_epoch(),
-                    set: digest_text(accepted.get_set_digest()?)?,
-                    wiring: wiring.collect::<Result<_, capnp::Error>>()?,
-                })
-            }
-            deploy_result::Refused(refused) => {
-                let reason = refused
-                    .get_reason()?
-                    .to_string()
-                    .map_err(capnp::Error::from)?;
-                Ok(Deployed::Refused(reason))
-            }
-        }
+        Ok(changed(response.get()?.get_result()?)?)
+    }
+
+    /// Goes back to what change number `number` left.
+    ///
+    /// # Errors
+    /// As [`deploy`](Self::deploy).
+    pub(crate) async fn rollback(
+        &self,
+        number: u64,
+        message: &str,
+    ) -> Result<Changed, ClientError> {
+        let mut request = self.control.rollback_request();
+        let mut params = request.get();
+        params.set_number(number);
+        params.set_message(message);
+        let response = request.send().promise.await?;
+        Ok(changed(response.get()?.get_result()?)?)
+    }
+
+    /// The newest `most` changes, newest first.
+    ///
+    /// # Errors
+    /// If the process could not be asked.
+    pub(crate) async fn history(&self, most: u32) -> Result<Vec<Entry>, ClientError> {
+        let mut request = self.control.history_request();
+        request.get().set_most(most);
+        let response = request.send().promise.await?;
+        let entries = response.get()?.get_entries()?.iter().map(read_entry);
+        Ok(entries.collect::<Result<_, _>>()?)
     }
 
     /// What runs now.
@@ -167,5 +184,17 @@ impl Client {
                 error?,
             )?))),
         }
+    }
+}
+
+fn changed(result: change_result::Reader<'_>) -> Result<Changed, capnp::Error> {
+    match result.which()? {
+        change_result::Accepted(accepted) => Ok(Changed::Accepted {
+            number: accepted.get_number(),
+            epoch: accepted.get_epoch(),
+            set: digest_text(accepted.get_set_digest()?)?,
+            wiring: texts(accepted.get_wiring()?)?,
+        }),
+        change_result::Refused(refused) => Ok(Changed::Refused(refused.get_reason()?.to_string()?)),
     }
 }

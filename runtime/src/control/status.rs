@@ -20,6 +20,8 @@ pub(crate) struct Status {
     pub(crate) listen: String,
     /// Rises with each change of the routing table.
     pub(crate) epoch: u64,
+    /// The number of the newest change in the history.
+    pub(crate) change: u64,
     /// HTTP requests admitted since the start.
     pub(crate) requests: u64,
     pub(crate) requests_in_flight: u32,
@@ -102,6 +104,7 @@ impl Status {
         to.set_shards(self.shards);
         to.set_listen(&self.listen[..]);
         to.set_epoch(self.epoch);
+        to.set_change(self.change);
         to.set_requests(self.requests);
         to.set_requests_in_flight(self.requests_in_flight);
         let mut sets = to.reborrow().init_sets(length(&self.sets));
@@ -128,6 +131,7 @@ impl Status {
             shards: from.get_shards(),
             listen: from.get_listen()?.to_string()?,
             epoch: from.get_epoch(),
+            change: from.get_change(),
             requests: from.get_requests(),
             requests_in_flight: from.get_requests_in_flight(),
             sets: from
@@ -298,6 +302,7 @@ mod tests {
             shards: 9,
             listen: "127.0.0.1:1".into(),
             epoch: 10,
+            change: 13,
             requests: 11,
             requests_in_flight: 12,
             sets: vec![set],

@@ -29,10 +29,15 @@ pub(crate) struct Catalog {
     schemas: BTreeMap<Digest, Arc<Schema>>,
 }
 
+/// The bundles that a wiring may choose from, by digest.
+pub(crate) type Pool = BTreeSet<Digest>;
+
 /// A change that was checked and not carried out.
 pub(crate) struct Plan {
     /// The catalog with the new bundles.
     pub(crate) catalog: Catalog,
+    /// What the set was chosen from.
+    pub(crate) pool: Pool,
     /// How everything would be wired.
     pub(crate) set: Arc<VersionSet>,
 }
@@ -59,11 +64,17 @@ impl Catalog {
         &self.world
     }
 
-    /// Adds `bundles` and wires everything anew, the newest versions preferred.
+    /// The bundle with this digest, if it is known. Cost: a scan.
+    pub(crate) fn find(&self, digest: &Digest) -> Option<&Arc<BundleFacts>> {
+        let mut bundles = self.world.bundles().iter();
+        bundles.find(|bundle| bundle.id.digest == *digest)
+    }
+
+    /// The catalog that knows `bundles` too.
     ///
     /// # Errors
-    /// Why the bundles do not fit together, for a person.
-    pub(crate) fn plan(&self, bundles: &[Bundle]) -> Result<Plan, Refused> {
+    /// If one is damaged, or has the version of another one that is known.
+    pub(crate) fn with(&self, bundles: &[Bundle]) -> Result<Self, Refused> {
         let mut schemas = self.schemas.clone();
         for bundle in bundles.iter().filter(|bundle| !bundle.schema().is_empty()) {
             if let std::collections::btree_map::Entry::Vacant(place) =
@@ -79,33 +90,66 @@ impl Catalog {
         let world = World::new(known).map_err(refused)?;
         if world.bundles().len() > MAX_KNOWN_BUNDLES {
             return Err(Refused(format!(
-                "the process would know more than {MAX_KNOWN_BUNDLES} bundles: restart it with \
-                 those that are still wanted"
+                "the process would know more than {MAX_KNOWN_BUNDLES} bundles: begin anew with \
+                 those that are still wanted, in another data directory"
             )));
         }
-        let catalog = Catalog {
+        Ok(Catalog {
             entries: self.entries.clone(),
             world,
             schemas,
-        };
-        let set = catalog.solve(&catalog.entries)?;
-        for bundle in bundles {
-            catalog.require_usable(bundle.facts(), &set)?;
-        }
-        Ok(Plan {
-            catalog,
-            set: Arc::new(set),
         })
     }
 
-    fn solve(&self, entries: &[Entry]) -> Result<VersionSet, Refused> {
-        solve(&self.world, entries, &|edge| self.fits(edge)).map_err(refused)
+    /// Adds `bundles` to those of `pool` and wires everything anew, the newest versions preferred.
+    ///
+    /// # Errors
+    /// Why the bundles do not fit together, for a person.
+    pub(crate) fn plan(&self, pool: &Pool, bundles: &[Bundle]) -> Result<Plan, Refused> {
+        let catalog = self.with(bundles)?;
+        let mut pool = pool.clone();
+        pool.extend(bundles.iter().map(Bundle::digest));
+        let plan = catalog.rewire(pool)?;
+        for bundle in bundles {
+            let (world, set) = (plan.catalog.pick(&plan.pool)?, &plan.set);
+            plan.catalog.require_usable(&world, bundle.facts(), set)?;
+        }
+        Ok(plan)
+    }
+
+    /// Wires everything anew from the bundles in `pool`, the newest versions preferred.
+    ///
+    /// # Errors
+    /// Why they do not fit together, for a person.
+    pub(crate) fn rewire(self, pool: Pool) -> Result<Plan, Refused> {
+        let set = self.solve(&self.pick(&pool)?, &self.entries)?;
+        Ok(Plan {
+            set: Arc::new(set),
+            pool,
+            catalog: self,
+        })
+    }
+
+    /// The known bundles that are in `pool`.
+    fn pick(&self, pool: &Pool) -> Result<World, Refused> {
+        let known = self.world.bundles().iter();
+        let picked = known.filter(|bundle| pool.contains(&bundle.id.digest));
+        World::new(picked.cloned()).map_err(refused)
+    }
+
+    fn solve(&self, world: &World, entries: &[Entry]) -> Result<VersionSet, Refused> {
+        solve(world, entries, &|edge| self.fits(edge)).map_err(refused)
     }
 
     /// The solver passes over a version that cannot be wired and takes an older one. Whoever
     /// deploys that version wants to know why, so it is a refusal; that it is too old, or that
     /// nobody asks for it, is none.
-    fn require_usable(&self, bundle: &BundleFacts, set: &VersionSet) -> Result<(), Refused> {
+    fn require_usable(
+        &self,
+        world: &World,
+        bundle: &BundleFacts,
+        set: &VersionSet,
+    ) -> Result<(), Refused> {
         let id = &bundle.id;
         let compatible = Range::new(&format!("^{}", id.version)).map_err(refused)?;
         let used_or_outdated = set.bundles().iter().any(|chosen| {
@@ -124,7 +168,7 @@ impl Catalog {
             range: exactly,
         });
         let unusable = |reason: String| Refused(format!("{id} cannot be used:\n{reason}"));
-        self.solve(&entries)
+        self.solve(world, &entries)
             .map_err(|Refused(reason)| unusable(reason))?;
         // Would those who ask for it understand it?
         let misfits: Vec<_> = set
@@ -322,10 +366,12 @@ mod tests {
 
     #[test]
     fn the_newest_version_is_wired_and_the_old_one_stays_known() {
-        let first = shop().plan(&[bundle("shop", "1.0.0", true, "1")]).unwrap();
+        let first = shop()
+            .plan(&Pool::new(), &[bundle("shop", "1.0.0", true, "1")])
+            .unwrap();
         let second = first
             .catalog
-            .plan(&[bundle("shop", "1.1.0", true, "2")])
+            .plan(&first.pool, &[bundle("shop", "1.1.0", true, "2")])
             .unwrap();
         assert_ne!(first.set.digest(), second.set.digest());
         let lines = second.wiring();
@@ -340,20 +386,26 @@ mod tests {
         // An older one changes nothing.
         let third = second
             .catalog
-            .plan(&[bundle("shop", "0.9.0", true, "3")])
+            .plan(&second.pool, &[bundle("shop", "0.9.0", true, "3")])
             .unwrap();
         assert_eq!(second.set.digest(), third.set.digest());
     }
 
     #[test]
     fn one_version_is_one_build() {
-        let first = shop().plan(&[bundle("shop", "1.0.0", true, "1")]).unwrap();
+        let first = shop()
+            .plan(&Pool::new(), &[bundle("shop", "1.0.0", true, "1")])
+            .unwrap();
         let again = first
             .catalog
-            .plan(&[bundle("shop", "1.0.0", true, "1")])
+            .plan(&first.pool, &[bundle("shop", "1.0.0", true, "1")])
             .unwrap();
         assert_eq!(again.set.digest(), first.set.digest());
-        let other = reason(first.catalog.plan(&[bundle("shop", "1.0.0", true, "2")]));
+        let other = reason(
+            first
+                .catalog
+                .plan(&first.pool, &[bundle("shop", "1.0.0", true, "2")]),
+        );
         assert!(
             other.contains("shop@1.0.0 exists as two different bundles"),
             "{other}"
@@ -362,9 +414,11 @@ mod tests {
 
     #[test]
     fn a_version_that_cannot_be_wired_is_refused_and_not_passed_over() {
-        let first = shop().plan(&[bundle("shop", "1.0.0", true, "1")]).unwrap();
+        let first = shop()
+            .plan(&Pool::new(), &[bundle("shop", "1.0.0", true, "1")])
+            .unwrap();
         let needy = asking("shop", "1.1.0", true, "2", &[("auth", "^9")]);
-        let refusal = reason(first.catalog.plan(&[needy]));
+        let refusal = reason(first.catalog.plan(&first.pool, &[needy]));
         assert!(
             refusal.starts_with("shop@1.1.0 cannot be used:"),
             "{refusal}"
@@ -372,21 +426,23 @@ mod tests {
         assert!(refusal.contains("auth"), "{refusal}");
         // A service that nobody asks for yet must be whole in itself.
         let alone = asking("cart", "1.0.0", false, "3", &[("auth", "^9")]);
-        let refusal = reason(first.catalog.plan(&[alone]));
+        let refusal = reason(first.catalog.plan(&first.pool, &[alone]));
         assert!(
             refusal.starts_with("cart@1.0.0 cannot be used:"),
             "{refusal}"
         );
         let whole = bundle("cart", "1.0.0", false, "4");
-        let plan = first.catalog.plan(&[whole]).unwrap();
+        let plan = first.catalog.plan(&first.pool, &[whole]).unwrap();
         assert_eq!(plan.set.digest(), first.set.digest());
     }
 
     #[test]
     fn the_entry_must_be_there_and_handle_http() {
-        let missing = reason(shop().plan(&[bundle("auth", "1.0.0", false, "1")]));
+        let missing = reason(shop().plan(&Pool::new(), &[bundle("auth", "1.0.0", false, "1")]));
         assert!(missing.contains("shop"), "{missing}");
-        let plan = shop().plan(&[bundle("shop", "1.0.0", false, "1")]).unwrap();
+        let plan = shop()
+            .plan(&Pool::new(), &[bundle("shop", "1.0.0", false, "1")])
+            .unwrap();
         let deaf = plan.require_http(&"shop".parse().unwrap()).unwrap_err().0;
         assert!(
             deaf.contains("shop@1.0.0 is the application's entry"),

@@ -18,7 +18,7 @@ use super::{PATIENCE, eventually};
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     log: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -37,11 +37,38 @@ impl Server {
         for (place, file) in bundles.iter().enumerate() {
             fs::copy(file, dist.join(format!("{place}.isolith"))).unwrap();
         }
-        let file = folder.path().join("app.toml");
-        fs::write(&file, app).unwrap();
+        fs::write(folder.path().join("app.toml"), app).unwrap();
+        Self::launch(Arc::new(folder)).unwrap_or_else(|said| panic!("it does not serve: {said}"))
+    }
+
+    /// Kills the process, with SIGKILL, and serves the same folder again.
+    pub(crate) fn restart(self) -> Self {
+        let again = self.try_restart();
+        again.unwrap_or_else(|said| panic!("it does not serve again: {said}"))
+    }
+
+    /// Like [`restart`](Self::restart); if the folder is not served again, says what the process
+    /// wrote.
+    pub(crate) fn try_restart(mut self) -> Result<Self, String> {
+        self.kill();
+        Self::launch(Arc::clone(&self.folder))
+    }
+
+    /// Kills the process, with SIGKILL, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Where the application file, the bundles in `dist` and the data directory are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn launch(folder: Arc<TempDir>) -> Result<Self, String> {
         let mut child = isolith()
             .arg("serve")
-            .arg(&file)
+            .arg(folder.path().join("app.toml"))
             .args(["--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -73,15 +100,15 @@ impl Server {
             let _ = child.kill();
             let _ = child.wait();
             let _ = reader.join();
-            panic!("it does not serve: {first:?}\n{}", text(&log));
+            return Err(format!("{first:?}\n{}", text(&log)));
         };
-        Server {
+        Ok(Server {
             child,
             address,
             folder,
             log,
             reader: Some(reader),
-        }
+        })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -117,13 +144,12 @@ impl Server {
 
     /// A command to this process: `isolith COMMAND ARGUMENTS`.
     pub(crate) fn control(&self, arguments: &[&str]) -> Ran {
-        let [command, arguments @ ..] = arguments else {
-            panic!("no command");
-        };
-        let app = self.folder.path().join("app.toml");
-        let mut line = isolith();
-        line.arg(command).arg("--app").arg(app).args(arguments);
-        finish(line)
+        self.controls().run(arguments)
+    }
+
+    /// For commands to this process from another thread, and to the one that takes its place.
+    pub(crate) fn controls(&self) -> Controls {
+        Controls(self.folder.path().join("app.toml"))
     }
 
     /// `isolith deploy FILE`
@@ -150,6 +176,18 @@ impl Server {
         let status = eventually("the process ends", || self.child.try_wait().unwrap());
         self.reader.take().unwrap().join().unwrap();
         (status, self.log())
+    }
+}
+
+/// Names a process by its application file.
+pub(crate) struct Controls(PathBuf);
+
+impl Controls {
+    /// `isolith COMMAND ARGUMENTS`
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        let mut line = isolith();
+        line.args(arguments).arg("--app").arg(&self.0);
+        finish(line)
     }
 }
 

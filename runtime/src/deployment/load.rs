@@ -1,0 +1,119 @@
+//! Making a planned set ready: programs, isolates on every shard, and files in the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use isolith_services::bundle::Bundle;
+use isolith_versions::Digest;
+
+use super::{Deployment, Plan, Refused, blocking};
+use crate::error::LoadError;
+use crate::program::Program;
+
+/// What a shard may take on top of evaluating bundles: it may be in the middle of a long turn.
+const LOAD_GRACE: Duration = Duration::from_secs(10);
+
+impl Deployment {
+    /// Makes everything ready that the plan's set needs: programs, isolates on every shard, the
+    /// compiled set, and last the bundles' files. Returns the set's programs.
+    pub(super) async fn prepare(
+        &self,
+        plan: &Plan,
+        bundles: Vec<Bundle>,
+        running: &BTreeMap<Digest, Arc<Program>>,
+    ) -> Result<BTreeMap<Digest, Arc<Program>>, Refused> {
+        let programs = self.programs(plan, bundles.clone(), running).await?;
+        let fresh: Vec<_> = programs
+            .values()
+            .filter(|program| !running.contains_key(&program.id().digest))
+            .collect();
+        let count = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
+        let bound = self
+            .limits
+            .load
+            .saturating_mul(count)
+            .saturating_add(LOAD_GRACE);
+        let load = join_all(self.shards.iter().map(|shard| async {
+            let mut failures = Vec::new();
+            for program in &fresh {
+                if let Err(error) = shard.load(Arc::clone(program)).await {
+                    failures.push(error);
+                }
+            }
+            if failures.is_empty() {
+                failures.extend(shard.wire(Arc::clone(&plan.set)).await.err());
+            }
+            failures
+        }));
+        let failures = tokio::time::timeout(bound, load).await.map_err(|_| {
+            Refused(format!(
+                "loading did not end within {} s: the shards are busy, or a bundle takes too long; \
+                 try again",
+                bound.as_secs()
+            ))
+        })?;
+        if let Some(reason) = report(failures.into_iter().flatten()) {
+            return Err(reason);
+        }
+        let store = self.store.clone();
+        blocking(move || {
+            let stored = bundles.iter().try_for_each(|bundle| store.put(bundle));
+            stored.map_err(|error| Refused(error.to_string()))
+        })
+        .await?;
+        Ok(programs)
+    }
+
+    /// The programs of the plan's set: those that run, and new ones made from the given bundles
+    /// or, for what was deployed earlier, from the store.
+    async fn programs(
+        &self,
+        plan: &Plan,
+        bundles: Vec<Bundle>,
+        running: &BTreeMap<Digest, Arc<Program>>,
+    ) -> Result<BTreeMap<Digest, Arc<Program>>, Refused> {
+        let (store, vars, set) = (self.store.clone(), self.vars.clone(), Arc::clone(&plan.set));
+        let running = running.clone();
+        blocking(move || {
+            let none = BTreeMap::new();
+            let mut programs = BTreeMap::new();
+            let mut failures = Vec::new();
+            for facts in set.bundles() {
+                let digest = facts.id.digest;
+                if let Some(program) = running.get(&digest) {
+                    programs.insert(digest, Arc::clone(program));
+                    continue;
+                }
+                let given = bundles.iter().find(|bundle| bundle.digest() == digest);
+                let bundle = match given {
+                    Some(bundle) => bundle.clone(),
+                    None => store
+                        .get(&digest)
+                        .map_err(|error| Refused(error.to_string()))?,
+                };
+                let vars = vars.get(&facts.id.service).unwrap_or(&none);
+                match Program::new(&bundle, vars) {
+                    Ok(program) => drop(programs.insert(digest, Arc::new(program))),
+                    Err(error) => failures.push(error),
+                }
+            }
+            match report(failures) {
+                Some(reason) => Err(reason),
+                None => Ok(programs),
+            }
+        })
+        .await
+    }
+}
+
+/// All failures as one refusal, each text once: shards mostly fail alike.
+fn report(failures: impl IntoIterator<Item = LoadError>) -> Option<Refused> {
+    let lines: BTreeSet<_> = failures
+        .into_iter()
+        .map(|error| error.to_string())
+        .collect();
+    let lines: Vec<_> = lines.into_iter().collect();
+    (!lines.is_empty()).then(|| Refused(lines.join("\n")))
+}
