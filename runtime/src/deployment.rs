@@ -16,7 +16,9 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use isolith_services::bundle::Bundle;
 use isolith_services::store::BundleStore;
-use isolith_versions::{Digest, RoutingTable, ServiceName, Version, VersionSet, Weight, World};
+use isolith_versions::{
+    Combinations, Digest, RoutingTable, ServiceName, Version, VersionSet, World,
+};
 use tokio::sync::Mutex;
 
 pub(crate) use catalog::{Catalog, Plan, Pool};
@@ -181,11 +183,11 @@ impl Deployment {
         plan.require_http(&self.entry)?;
         let wiring = plan.wiring();
         let table = self.routing.load_full();
-        let (current, digest) = (table.admit(0).set, plan.set.digest());
+        let (current, digest) = (table.combinations().base(), plan.set.digest());
         let next = match current.digest() == digest {
             true => None,
             false => {
-                let next = table.next(vec![(Arc::clone(&plan.set), Weight::WHOLE)]);
+                let next = table.next(vec![], Combinations::single(Arc::clone(&plan.set)));
                 Some(next.map_err(refused)?)
             }
         };

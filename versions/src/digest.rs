@@ -59,6 +59,8 @@ impl FromStr for Digest {
     }
 }
 
+crate::text::serde_as_text!(Digest);
+
 #[cfg(test)]
 mod tests {
     use super::*;

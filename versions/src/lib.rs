@@ -12,8 +12,13 @@
 //! 2. [`solve`] resolves every import reachable from the entry services and returns a [`VersionSet`],
 //!    or [`Unsolvable`] with an explanation for a person. Whether two schemas fit together is a
 //!    question that the caller answers through a closure, per edge.
-//! 3. A [`RoutingTable`] holds the sets in force with their [`Weight`]s. The runtime publishes it as
-//!    one value; [`RoutingTable::admit`] pins a request to one of its sets.
+//! 3. A [`RoutingTable`] holds the sets in force: the base, and one for each [combination] of the
+//!    rollouts under way. The runtime publishes it as one value; [`RoutingTable::admit`] pins a
+//!    request to one of its sets.
+//! 4. A [`Rollout`] moves traffic to new bundles step by step: it takes [`Buckets`] of keys, and its
+//!    [`Judge`] compares what became of the requests.
+//! 5. [`BundleState`] says when a bundle may be unloaded, and [`evidence`] checks a trace of what
+//!    happened.
 //!
 //! # Invariants
 //! - A [`VersionSet`] is closed: only [`solve`] makes one, every import of every bundle in it leads to
@@ -21,11 +26,10 @@
 //! - A set holds at most one version of a service per line of compatible versions (`1.x`, `0.3.x`,
 //!   `0.0.4`); different lines stand side by side. One caller never sees two versions of one service.
 //! - The same bundles and entries give the same set and the same digest, in whatever order they come.
-//! - A table never changes; a change is a new table with a higher epoch. The weights sum to the whole,
-//!   so every request is admitted.
+//! - A table never changes; a change is a new table with a higher epoch. Every key has a set.
+//! - A key's bucket never changes. Raising a rollout's weight only adds buckets to it.
 //!
-//! Rollouts (tables over time), leases and drains (who still holds a set) belong here too, beside the
-//! routing table, as values of the same kind.
+//! [combination]: Combinations
 //!
 //! # Examples
 //! ```
@@ -71,17 +75,17 @@
 //! let table = RoutingTable::single(1, Arc::clone(&old));
 //!
 //! // auth 2.0.0 is deployed: new requests get it, a request admitted before keeps its set.
-//! let before = Arc::clone(table.admit(12345).set);
+//! let before = Arc::clone(table.admit(12345, None).set);
 //! let world = World::new([frontend, auth("1.4.0")?, auth("2.0.0")?])?;
 //! let new = Arc::new(solve(&world, &entries, &|_| Ok(()))?);
-//! let table = table.next(vec![(new, Weight::WHOLE)])?;
+//! let table = table.next(vec![], Combinations::single(new))?;
 //!
 //! let auth_of = |set: &VersionSet| {
 //!     let frontend = set.entry("frontend").expect("it is an entry");
 //!     set.bundles()[set.edges(frontend)[0].callee].id.to_string()
 //! };
 //! assert_eq!(auth_of(&before), "auth@1.4.0");
-//! assert_eq!(auth_of(table.admit(12345).set), "auth@2.0.0");
+//! assert_eq!(auth_of(table.admit(12345, None).set), "auth@2.0.0");
 //!
 //! // What cannot be solved says why.
 //! let world = World::new(world.bundles().iter().filter(|b| b.http).cloned())?;
@@ -97,20 +101,36 @@
 //! # }
 //! ```
 
+mod buckets;
+mod combinations;
 mod digest;
+pub mod evidence;
+mod histogram;
+mod judge;
+mod lifetime;
 mod name;
 mod range;
+mod rollout;
 mod routing;
 mod set;
 mod solve;
 #[cfg(test)]
 mod testing;
+mod text;
 mod world;
 
+pub use buckets::{BUCKETS, Buckets, BucketsError, NoRoom, Salt, Weight, WeightError, sticky_key};
+pub use combinations::{Combinations, CombinationsError, MAX_ROLLOUTS, Mask};
 pub use digest::{Digest, DigestError};
-pub use name::{NameError, ServiceName};
+pub use histogram::{Bin, Histogram};
+pub use judge::{Judge, JudgeSettings, Sample, Verdict};
+pub use lifetime::{BundleState, Lease, LeaseKind, Use, is_admissible};
+pub use name::{NameError, RolloutName, ServiceName};
 pub use range::{Range, RangeError};
-pub use routing::{Admission, RoutingError, RoutingTable, Weight};
+pub use rollout::{
+    Action, MAX_STEPS, Rollout, RolloutError, RolloutPlan, RolloutState, Step, Transition,
+};
+pub use routing::{Admission, Match, RequestHead, RoutingError, RoutingTable, Split};
 pub use semver::Version;
 pub use set::{Edge, VersionSet};
 pub use solve::{Candidate, Compatible, Entry, Unsolvable, solve};

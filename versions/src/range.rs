@@ -82,6 +82,8 @@ impl fmt::Display for Range {
     }
 }
 
+crate::text::serde_as_text!(Range);
+
 #[cfg(test)]
 mod tests {
     use super::*;

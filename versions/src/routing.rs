@@ -1,27 +1,66 @@
-//! The routing table: which version sets take new requests, and in what shares.
+//! The routing table: which version sets take new requests, and which requests each takes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::VersionSet;
+use serde::{Deserialize, Serialize};
 
-/// A set's share of new requests, in parts of 10 000 (hundredths of a percent).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Weight(u16);
+use crate::buckets::bucket_of;
+use crate::combinations::{bits, holders};
+use crate::{BUCKETS, Buckets, Combinations, Mask, RolloutName, VersionSet, Weight};
 
-/// The version sets in force and their weights, published as one immutable value.
+/// What a routing table needs to know of a request before it is admitted.
+pub trait RequestHead {
+    /// The method, such as `GET`.
+    fn method(&self) -> &str;
+    /// The path without query, such as `/cart/items`.
+    fn path(&self) -> &str;
+    /// The first value of a header; `name` is in lower case.
+    fn header(&self, name: &str) -> Option<&str>;
+}
+
+/// A rule that sends the requests it fits to the new version, whatever their key: all conditions
+/// that are given must hold. A rule without conditions fits nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Match {
+    /// A header's name, in lower case, and its whole value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<(String, String)>,
+    /// A path, which it and everything below it fit: `/a` fits `/a` and `/a/b`, not `/ab`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_prefix: Option<String>,
+    /// A method, in upper case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+}
+
+/// A rollout's part in a routing table.
+#[derive(Clone, Debug)]
+pub struct Split {
+    /// Its name.
+    pub rollout: RolloutName,
+    /// The buckets whose keys see the new version.
+    pub buckets: Buckets,
+    /// The requests that see it whatever their key.
+    pub matches: Vec<Match>,
+}
+
+/// The version sets in force and who gets which, published as one immutable value.
 ///
 /// A request is admitted by reading one table once and calling [`admit`](RoutingTable::admit): epoch
 /// and set then come from one publication by construction. Every change makes a new table with a
 /// higher epoch; requests that hold an earlier one's set keep it.
-///
-/// The sets divide the draws among them as consecutive intervals in the order given. While weight
-/// moves from the first of two sets to the second, the second's interval only grows: a draw that
-/// stands for the same key each time never moves back.
 #[derive(Clone)]
 pub struct RoutingTable {
     epoch: u64,
-    /// Never empty; the weights sum to [`Weight::WHOLE`].
+    splits: Box<[Split]>,
+    combinations: Combinations,
+    /// The rollouts that hold each bucket; empty if there are no rollouts.
+    masks: Box<[Mask]>,
+    /// The rollouts that have rules.
+    ruled: Mask,
     sets: Box<[(Arc<VersionSet>, Weight)]>,
 }
 
@@ -30,109 +69,138 @@ pub struct RoutingTable {
 pub struct Admission<'a> {
     /// The epoch of the table that decided.
     pub epoch: u64,
-    /// The set's place in [`RoutingTable::sets`].
-    pub set_index: usize,
+    /// The rollouts whose new version the set has, by place in [`RoutingTable::splits`].
+    pub mask: Mask,
+    /// Those of them that a rule chose. All requests that fit the rule are among them and none is
+    /// left to compare them with, so they take no part in judging the new version.
+    pub ruled: Mask,
     /// The set.
     pub set: &'a Arc<VersionSet>,
 }
 
-/// Why sets and weights do not make a [`RoutingTable`].
+/// Why rollouts and sets do not make a [`RoutingTable`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RoutingError {
-    /// A single weight above the whole.
-    #[error("the weight {parts} is more than the whole: give at most {} parts", Weight::WHOLE.0)]
-    WeightTooLarge {
-        /// What was given, in parts of 10 000.
-        parts: u16,
+    /// There is not a set, or none, for each combination of rollouts.
+    #[error("the routing table has {rollouts} rollouts, but version sets for {combined}")]
+    Combinations {
+        /// Rollouts given.
+        rollouts: usize,
+        /// Rollouts that the combinations are of.
+        combined: usize,
     },
-    /// Weights that do not make a whole.
+    /// Rollouts hold one key together, and there is no set for that.
     #[error(
-        "the weights of the routing table sum to {sum} parts of {}: make them sum to exactly that",
-        Weight::WHOLE.0
+        "the rollouts {rollouts} hold keys in common, but no version set has the candidates of all \
+         of them: lower or abort one"
     )]
-    WeightsNotWhole {
-        /// Their sum, in parts of 10 000.
-        sum: u64,
-    },
-    /// More sets than a table holds.
-    #[error(
-        "the routing table would hold {count} version sets, but {} is the most: finish or abort a \
-         rollout first",
-        RoutingTable::MAX_SETS
-    )]
-    TooManySets {
-        /// What was given.
-        count: usize,
+    Clash {
+        /// Their names.
+        rollouts: String,
     },
     /// The epoch cannot grow.
     #[error("the routing table is at the last epoch there is: restart with an epoch near 0")]
     EpochsExhausted,
 }
 
-impl Weight {
-    /// All requests: 10 000 parts.
-    pub const WHOLE: Weight = Weight(10_000);
-    /// None: the set is kept in the table, and takes no new request.
-    pub const ZERO: Weight = Weight(0);
-
-    /// A weight in parts of 10 000.
-    ///
-    /// # Errors
-    /// [`RoutingError::WeightTooLarge`] above 10 000.
-    pub fn new(parts: u16) -> Result<Self, RoutingError> {
-        if parts > Self::WHOLE.0 {
-            return Err(RoutingError::WeightTooLarge { parts });
-        }
-        Ok(Self(parts))
-    }
-
-    /// The weight in parts of 10 000.
-    pub fn parts(self) -> u16 {
-        self.0
+impl Match {
+    /// Whether the rule fits a request.
+    pub fn fits(&self, head: &dyn RequestHead) -> bool {
+        let header = self.header.as_ref();
+        let path = self.path_prefix.as_deref();
+        let method = self.method.as_deref();
+        (header.is_some() || path.is_some() || method.is_some())
+            && header.is_none_or(|(name, value)| head.header(name) == Some(value))
+            && path.is_none_or(|prefix| is_below(head.path(), prefix))
+            && method.is_none_or(|method| head.method() == method)
     }
 }
 
-impl RoutingTable {
-    /// The most sets that a table holds at once.
-    pub const MAX_SETS: usize = 256;
+fn is_below(path: &str, prefix: &str) -> bool {
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
+impl RoutingTable {
     /// A table that sends every request to `set`.
     pub fn single(epoch: u64, set: Arc<VersionSet>) -> Self {
         Self {
             epoch,
+            splits: Box::default(),
+            combinations: Combinations::single(Arc::clone(&set)),
+            masks: Box::default(),
+            ruled: 0,
             sets: [(set, Weight::WHOLE)].into(),
         }
     }
 
-    /// A table with these sets in force.
+    /// A table with these rollouts under way. Cost: a look at every bucket of every rollout.
     ///
     /// # Errors
-    /// [`RoutingError`] when the weights do not sum to 10 000 or there are more sets than
-    /// [`MAX_SETS`](Self::MAX_SETS).
-    pub fn new(epoch: u64, sets: Vec<(Arc<VersionSet>, Weight)>) -> Result<Self, RoutingError> {
-        if sets.len() > Self::MAX_SETS {
-            return Err(RoutingError::TooManySets { count: sets.len() });
+    /// [`RoutingError`] when the combinations are of another number of rollouts, or rollouts that
+    /// cannot be combined hold buckets in common.
+    pub fn new(
+        epoch: u64,
+        splits: Vec<Split>,
+        combinations: Combinations,
+    ) -> Result<Self, RoutingError> {
+        if splits.len() != combinations.rollouts() {
+            return Err(RoutingError::Combinations {
+                rollouts: splits.len(),
+                combined: combinations.rollouts(),
+            });
         }
-        let sum = sets.iter().map(|(_, weight)| u64::from(weight.0)).sum();
-        if sum != u64::from(Weight::WHOLE.0) {
-            return Err(RoutingError::WeightsNotWhole { sum });
+        if splits.is_empty() {
+            return Ok(Self::single(epoch, Arc::clone(combinations.base())));
         }
+        let held: Vec<_> = splits.iter().map(|split| &split.buckets).collect();
+        let masks: Box<[Mask]> = (0..BUCKETS).map(|bucket| holders(&held, bucket)).collect();
+        let mut parts: BTreeMap<_, u16> = combinations
+            .usable()
+            .map(|(_, set)| (set.digest(), 0))
+            .collect();
+        for &mask in &masks {
+            let set = combinations.get(mask).ok_or_else(|| RoutingError::Clash {
+                rollouts: names(&splits, mask),
+            })?;
+            *parts.entry(set.digest()).or_default() += 1;
+        }
+        let mut sets: Vec<(Arc<VersionSet>, Weight)> = Vec::with_capacity(parts.len());
+        for (_, set) in combinations.usable() {
+            if let Some(parts) = parts.remove(&set.digest()) {
+                let weight = Weight::new(parts).unwrap_or(Weight::WHOLE);
+                sets.push((Arc::clone(set), weight));
+            }
+        }
+        let ruled = splits.iter().enumerate().fold(0, |mask, (place, split)| {
+            mask | Mask::from(!split.matches.is_empty()) << place
+        });
         Ok(Self {
             epoch,
+            splits: splits.into(),
+            combinations,
+            masks,
+            ruled,
             sets: sets.into(),
         })
     }
 
-    /// The table that follows this one: the next epoch, with these sets in force.
+    /// The table that follows this one: the next epoch, with these rollouts under way.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn next(&self, sets: Vec<(Arc<VersionSet>, Weight)>) -> Result<Self, RoutingError> {
-        let epoch = self
-            .epoch
-            .checked_add(1)
-            .ok_or(RoutingError::EpochsExhausted)?;
-        Self::new(epoch, sets)
+    pub fn next(
+        &self,
+        splits: Vec<Split>,
+        combinations: Combinations,
+    ) -> Result<Self, RoutingError> {
+        let epoch = self.epoch.checked_add(1);
+        Self::new(
+            epoch.ok_or(RoutingError::EpochsExhausted)?,
+            splits,
+            combinations,
+        )
     }
 
     /// Grows with every published change.
@@ -140,32 +208,68 @@ impl RoutingTable {
         self.epoch
     }
 
-    /// The sets in force and their weights, in the order given.
+    /// The rollouts under way; a rollout's place is its bit in an [`Admission`]'s mask.
+    pub fn splits(&self) -> &[Split] {
+        &self.splits
+    }
+
+    /// The version set of each combination of rollouts.
+    pub fn combinations(&self) -> &Combinations {
+        &self.combinations
+    }
+
+    /// Each set in force once, the base first, with the exact share of keys that it gets. A set
+    /// whose share is nothing can still be reached, by a rule or by the next change of a weight.
     pub fn sets(&self) -> &[(Arc<VersionSet>, Weight)] {
         &self.sets
     }
 
-    /// Chooses the set for one request. `draw` is uniform over all of `u64`: a random number, or a
-    /// hash of what should stay together.
+    /// Chooses the set for one request.
     ///
-    /// Cost: a multiplication and one comparison per set; nothing is allocated or counted.
-    pub fn admit(&self, draw: u64) -> Admission<'_> {
-        // Scales the draw to 0..10 000, each with the same share of draws but for one in 2^50.
-        let point = (u128::from(draw) * u128::from(Weight::WHOLE.0)) >> 64;
-        let mut end = 0;
-        let mut set_index = 0;
-        for (index, (_, weight)) in self.sets.iter().enumerate() {
-            end += u128::from(weight.0);
-            if point < end {
-                set_index = index;
-                break;
-            }
+    /// Requests with the same `key` get the same set, unless a rule says otherwise; a key may be any
+    /// number, random or a [`sticky_key`](crate::sticky_key). Without `head` no rule applies. Where
+    /// rules ask for a combination that has no set, they go before the key, and an older rollout
+    /// before a newer one.
+    ///
+    /// Cost: a hash and two look-ups, and the rules; nothing is allocated or counted.
+    pub fn admit(&self, key: u64, head: Option<&dyn RequestHead>) -> Admission<'_> {
+        let place = usize::from(bucket_of(key));
+        let by_key = self.masks.get(place).copied().unwrap_or(0);
+        let by_rule = match head {
+            Some(head) if self.ruled != 0 => self.rules_for(head),
+            _ => 0,
+        };
+        let mut mask = by_key | by_rule;
+        if self.combinations.get(mask).is_none() {
+            mask = self.combinations.part(by_rule, by_key & !by_rule);
         }
+        let set = self.combinations.get(mask);
         Admission {
             epoch: self.epoch,
-            set_index,
-            set: &self.sets[set_index].0,
+            mask,
+            ruled: by_rule & mask,
+            set: set.unwrap_or(self.combinations.base()),
         }
+    }
+
+    fn rules_for(&self, head: &dyn RequestHead) -> Mask {
+        bits(self.ruled)
+            .filter(|&place| {
+                let rules = self.splits.get(place).map(|split| &split.matches);
+                rules.is_some_and(|rules| rules.iter().any(|rule| rule.fits(head)))
+            })
+            .fold(0, |mask, place| mask | 1 << place)
+    }
+}
+
+/// `a, b and c`, in the order of their places.
+fn names(splits: &[Split], mask: Mask) -> String {
+    let names: Vec<_> = bits(mask)
+        .filter_map(|place| Some(splits.get(place)?.rollout.as_str()))
+        .collect();
+    match names.as_slice() {
+        [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
+        names => names.join(""),
     }
 }
 
@@ -173,98 +277,11 @@ impl fmt::Debug for RoutingTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RoutingTable(epoch {}", self.epoch)?;
         for (set, weight) in &self.sets {
-            write!(
-                f,
-                ", {} {}/{}",
-                set.digest().short(),
-                weight.0,
-                Weight::WHOLE.0
-            )?;
+            write!(f, ", {} {weight}", set.digest().short())?;
         }
         f.write_str(")")
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::set;
-
-    fn sets() -> (Arc<VersionSet>, Arc<VersionSet>) {
-        (
-            Arc::new(set("a *", "a@1.0.0")),
-            Arc::new(set("a *", "a@2.0.0")),
-        )
-    }
-
-    fn split(new_parts: u16) -> RoutingTable {
-        let (old, new) = sets();
-        let weight = |parts| Weight::new(parts).unwrap();
-        RoutingTable::new(
-            7,
-            vec![(old, weight(10_000 - new_parts)), (new, weight(new_parts))],
-        )
-        .unwrap()
-    }
-
-    /// Draws spread evenly over all of u64, both ends included.
-    fn draws() -> impl Iterator<Item = u64> {
-        (0..=20_000).map(|step| (u128::from(u64::MAX) * step / 20_000) as u64)
-    }
-
-    #[test]
-    fn shares_follow_weights() {
-        for (parts, low, high) in [
-            (0, 0, 0),
-            (1, 1, 3),
-            (2_500, 4_998, 5_002),
-            (10_000, 20_001, 20_001),
-        ] {
-            let table = split(parts);
-            let new = draws()
-                .filter(|draw| table.admit(*draw).set_index == 1)
-                .count();
-            assert!(
-                (low..=high).contains(&new),
-                "{parts} parts got {new} of 20 001 draws"
-            );
-        }
-    }
-
-    #[test]
-    fn an_admission_is_of_one_table() {
-        let (old, new) = sets();
-        let first = RoutingTable::single(41, Arc::clone(&old));
-        let second = first.next(vec![(Arc::clone(&new), Weight::WHOLE)]).unwrap();
-        for draw in draws() {
-            let (before, after) = (first.admit(draw), second.admit(draw));
-            assert!(before.epoch == 41 && Arc::ptr_eq(before.set, &old));
-            assert!(after.epoch == 42 && Arc::ptr_eq(after.set, &new));
-        }
-    }
-
-    #[test]
-    fn raising_a_weight_moves_no_draw_back() {
-        for draw in draws() {
-            let places = [0, 1, 100, 5_000, 10_000].map(|parts| split(parts).admit(draw).set_index);
-            assert!(places.is_sorted(), "{draw}: {places:?}");
-        }
-    }
-
-    #[test]
-    fn weights_make_a_whole() {
-        let (old, new) = sets();
-        let half = Weight::new(5_000).unwrap();
-        let sum = |sets| RoutingTable::new(1, sets).unwrap_err();
-        assert_eq!(sum(vec![]), RoutingError::WeightsNotWhole { sum: 0 });
-        assert_eq!(
-            sum(vec![(old, Weight::WHOLE), (new, half)]).to_string(),
-            "the weights of the routing table sum to 15000 parts of 10000: make them sum to exactly \
-             that"
-        );
-        assert_eq!(
-            Weight::new(10_001).unwrap_err().to_string(),
-            "the weight 10001 is more than the whole: give at most 10000 parts"
-        );
-    }
-}
+mod tests;

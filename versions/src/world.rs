@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use semver::Version;
+use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Range, ServiceName};
 
 /// Names one built version of a service. Cloning is cheap.
 ///
 /// Written `service@version`; the digest tells builds apart where it matters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BundleId {
     /// The service that the bundle is a version of.
     pub service: ServiceName,

@@ -71,16 +71,16 @@ impl Drop for Pin {
 
 impl Shard {
     /// Admits a request. P1: the routing table is read once, as one value, and the root is pinned
-    /// to the set that `draw` (uniform over all of u64) chooses from it.
+    /// to the set that `key` (random, or what a client is recognised by) chooses from it.
     ///
     /// Does not wait, and allocates nothing once the tables have grown.
     ///
     /// # Errors
     /// `Overloaded` if the shard has as many requests as it may; `PinnedVersionGone` if the set
     /// is not wired here.
-    pub(crate) fn admit(self: &Rc<Self>, draw: u64, arrival: Arrival) -> Result<Pin, CallError> {
+    pub(crate) fn admit(self: &Rc<Self>, key: u64, arrival: Arrival) -> Result<Pin, CallError> {
         let table = self.routing.load();
-        let admission = table.admit(draw);
+        let admission = table.admit(key, None);
         let set = self.find_set(admission.set).ok_or_else(|| {
             CallError::host(
                 Kind::PinnedVersionGone,

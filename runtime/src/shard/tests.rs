@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::{RoutingTable, VersionSet, Weight};
+use isolith_versions::{Buckets, Combinations, RoutingTable, Split, VersionSet};
 
 use super::{Arrival, JsonCall, Pin, Shard};
 use crate::error::{CallError, LoadError};
@@ -309,8 +309,12 @@ impl World {
         isolate.address_of_global("seen").unwrap()
     }
 
-    fn publish(&self, sets: Vec<(Arc<VersionSet>, Weight)>) {
-        let next = self.routing.load().next(sets).unwrap();
+    fn publish(&self, set: Arc<VersionSet>) {
+        self.publish_splits(vec![], Combinations::single(set));
+    }
+
+    fn publish_splits(&self, splits: Vec<Split>, combinations: Combinations) {
+        let next = self.routing.load().next(splits, combinations).unwrap();
         self.routing.store(Arc::new(next));
     }
 
@@ -346,17 +350,25 @@ fn every_request_meets_one_version_throughout() {
         shard.wire(Arc::clone(&new_set)).unwrap();
         tokio::task::spawn_local(Rc::clone(&shard).pump());
         let world = Rc::new(World { shard, routing });
-        let half = Weight::new(5_000).unwrap();
-        world.publish(vec![(Arc::clone(&old_set), half), (new_set, half)]);
-
+        let split = Split {
+            rollout: "auth-2".parse().unwrap(),
+            buckets: Buckets::of(|bucket| bucket % 2 == 0),
+            matches: vec![],
+        };
+        let sets = vec![Some(Arc::clone(&old_set)), Some(new_set)];
+        world.publish_splits(vec![split], Combinations::new(sets).unwrap());
+        // Keys of both sets by turns.
+        let table = world.routing.load_full();
+        let keys_of = |mask| (0..).filter(move |key| table.admit(*key, None).mask == mask);
+        let keys = keys_of.clone()(0)
+            .zip(keys_of(1))
+            .flat_map(|(old, new)| [old, new]);
         let mut requests = tokio::task::JoinSet::new();
-        for i in 0..240_u64 {
+        for (i, key) in keys.take(240).enumerate() {
             let world = Rc::clone(&world);
             let old_set = Arc::clone(&old_set);
             requests.spawn_local(async move {
-                // The first half of all draws goes to the first set.
-                let draw = if i % 2 == 0 { i } else { u64::MAX - i };
-                let pin = world.shard.admit(draw, arrival()).unwrap();
+                let pin = world.shard.admit(key, arrival()).unwrap();
                 let version = match Arc::ptr_eq(pin.set(), &old_set) {
                     true => "1.4.0",
                     false => "2.0.0",
@@ -387,7 +399,7 @@ fn a_new_set_takes_new_requests_and_the_old_one_is_unloaded_when_its_last_pin_en
         let set = solve_samples(&new, "front").unwrap();
         world.shard.load(Arc::clone(&new[0])).await.unwrap();
         world.shard.wire(Arc::clone(&set)).unwrap();
-        world.publish(vec![(set, Weight::WHOLE)]);
+        world.publish(set);
         world.shard.sweep();
 
         let fresh = world.shard.admit(0, arrival()).unwrap();
@@ -424,12 +436,12 @@ fn a_set_that_is_about_to_be_published_survives_the_unloading_of_another() {
             world.shard.wire(Arc::clone(&set)).unwrap();
             sets.push(set);
         }
-        world.publish(vec![(sets.remove(0), Weight::WHOLE)]);
+        world.publish(sets.remove(0));
         drop(held);
         while world.loaded().contains(&"auth@1.0.0".to_owned()) {
             tokio::task::yield_now().await;
         }
-        world.publish(vec![(sets.remove(0), Weight::WHOLE)]);
+        world.publish(sets.remove(0));
         let pin = world.shard.admit(0, arrival()).unwrap();
         let seen = world.get(&pin, "http://shop/?pause=0").await.unwrap();
         assert_eq!(seen, ["1.2.0"; 7].join(" "));

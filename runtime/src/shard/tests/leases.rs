@@ -93,7 +93,7 @@ impl World {
         let set = solve_samples(&programs, "stayer").unwrap();
         self.shard.load(Arc::clone(&programs[0])).await.unwrap();
         self.shard.wire(Arc::clone(&set)).unwrap();
-        self.publish(vec![(set, Weight::WHOLE)]);
+        self.publish(set);
         self.shard.sweep();
     }
 }
