@@ -131,17 +131,27 @@ function writeText(b, p, text) {
   const length = text.length;
   if (length < SHORT_TEXT_BYTES) {
     const at = reserve(b, (length >> 3) * 8 + 8);
-    const u8 = b.u8;
+    const i32 = b.i32;
     b.f64[(b.pos >> 3) - 1] = 0;
+    let w = at >> 2;
+    let all = 0;
     let i = 0;
-    for (; i < length; i++) {
-      const c = charCodeAt(text, i);
-      if (c > 127) break;
-      u8[at + i] = c;
+    for (; i + 4 <= length; i += 4) {
+      const c = charCodeAt(text, i), d = charCodeAt(text, i + 1);
+      const e = charCodeAt(text, i + 2), f = charCodeAt(text, i + 3);
+      all |= c | d | e | f;
+      i32[w++] = c | (d << 8) | (e << 16) | (f << 24);
     }
-    if (i === length) {
-      return listPointer(b, p, at, 2, length + 1);
+    if (i < length) {
+      let last = 0;
+      for (let shift = 0; i < length; i++, shift += 8) {
+        const c = charCodeAt(text, i);
+        all |= c;
+        last |= c << shift;
+      }
+      i32[w] = last;
     }
+    if (all <= 127) return listPointer(b, p, at, 2, length + 1);
     b.pos = at;
   }
   // UTF-8 takes at most three bytes for each UTF-16 unit.

@@ -280,42 +280,63 @@ function readText(s, p, absent) {
   pay(s.m, 1 + (length >> 3));
   const u8 = viewsOf(s).u8;
   if (length === 0 || u8[at + length - 1] !== 0) throw malformed('Text without its final 0');
-  if (length > SHORT_TEXT_BYTES) return utf8Decode(u8, at, at + length - 1);
-  return shortText(u8, at, at + length - 1);
+  if (length > SHORT_TEXT_BYTES || at + ((length + 7) & ~7) > s.end) {
+    return utf8Decode(u8, at, at + length - 1);
+  }
+  return shortText(s.v, at, length - 1);
 }
 
-/** At most 32 bytes. Few parts, for a string in many parts is slow to read. */
-function shortText(u8, start, end) {
-  let t = start;
+/** Fewer than 32 bytes, read by words. Few parts, for a string in many is slow to read. */
+function shortText(v, at, length) {
+  const { i32 } = v;
+  let w = at >> 2;
+  let left = length;
   let text = '';
-  for (; t + 16 <= end; t += 16) {
-    const a = u8[t], b = u8[t + 1], c = u8[t + 2], d = u8[t + 3];
-    const e = u8[t + 4], f = u8[t + 5], g = u8[t + 6], h = u8[t + 7];
-    const i = u8[t + 8], j = u8[t + 9], k = u8[t + 10], l = u8[t + 11];
-    const m = u8[t + 12], n = u8[t + 13], o = u8[t + 14], p = u8[t + 15];
-    if ((a | b | c | d | e | f | g | h | i | j | k | l | m | n | o | p) > 127) {
-      return utf8Decode(u8, start, end);
-    }
-    text += fromCharCode(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p);
+  if (left >= 16) {
+    const a = i32[w], b = i32[w + 1], c = i32[w + 2], d = i32[w + 3];
+    if (((a | b | c | d) & 0x80808080) !== 0) return utf8Decode(v.u8, at, at + length);
+    text = fromCharCode(
+      a & 255, (a >> 8) & 255, (a >> 16) & 255, a >> 24,
+      b & 255, (b >> 8) & 255, (b >> 16) & 255, b >> 24,
+      c & 255, (c >> 8) & 255, (c >> 16) & 255, c >> 24,
+      d & 255, (d >> 8) & 255, (d >> 16) & 255, d >> 24,
+    );
+    if (left === 16) return text;
+    left -= 16;
+    w += 4;
   }
-  if (t + 8 <= end) {
-    const a = u8[t], b = u8[t + 1], c = u8[t + 2], d = u8[t + 3];
-    const e = u8[t + 4], f = u8[t + 5], g = u8[t + 6], h = u8[t + 7];
-    if ((a | b | c | d | e | f | g | h) > 127) return utf8Decode(u8, start, end);
-    text += fromCharCode(a, b, c, d, e, f, g, h);
-    t += 8;
+  if (left >= 8) {
+    const a = i32[w], b = i32[w + 1];
+    if (((a | b) & 0x80808080) !== 0) return utf8Decode(v.u8, at, at + length);
+    const part = fromCharCode(
+      a & 255, (a >> 8) & 255, (a >> 16) & 255, a >> 24,
+      b & 255, (b >> 8) & 255, (b >> 16) & 255, b >> 24,
+    );
+    text = left === length ? part : text + part;
+    if (left === 8) return text;
+    left -= 8;
+    w += 2;
   }
-  if (t + 4 <= end) {
-    const a = u8[t], b = u8[t + 1], c = u8[t + 2], d = u8[t + 3];
-    if ((a | b | c | d) > 127) return utf8Decode(u8, start, end);
-    text += fromCharCode(a, b, c, d);
-    t += 4;
+  // The bytes after the text, up to the end of its word, may be anything.
+  const a = left >= 4 ? i32[w] : i32[w] & ((1 << (left * 8)) - 1);
+  const b = left > 4 ? i32[w + 1] & ((1 << ((left - 4) * 8)) - 1) : 0;
+  if (((a | b) & 0x80808080) !== 0) return utf8Decode(v.u8, at, at + length);
+  const part = fewCharacters(a, b, left);
+  return left === length ? part : text + part;
+}
+
+function fewCharacters(a, b, count) {
+  const c0 = a & 255, c1 = (a >> 8) & 255, c2 = (a >> 16) & 255, c3 = a >> 24;
+  switch (count) {
+    case 0: return '';
+    case 1: return fromCharCode(c0);
+    case 2: return fromCharCode(c0, c1);
+    case 3: return fromCharCode(c0, c1, c2);
+    case 4: return fromCharCode(c0, c1, c2, c3);
+    case 5: return fromCharCode(c0, c1, c2, c3, b);
+    case 6: return fromCharCode(c0, c1, c2, c3, b & 255, b >> 8);
+    default: return fromCharCode(c0, c1, c2, c3, b & 255, (b >> 8) & 255, b >> 16);
   }
-  for (; t < end; t++) {
-    if (u8[t] > 127) return utf8Decode(u8, start, end);
-    text += fromCharCode(u8[t]);
-  }
-  return text;
 }
 
 /**
