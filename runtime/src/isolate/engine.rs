@@ -134,13 +134,29 @@ impl Engine {
         }
     }
 
+    /// Enters the isolate until [`exit`](Self::exit).
+    pub(super) fn enter(&self) {
+        if let Some(live) = &self.live {
+            // SAFETY: whoever enters also exits, and exits whatever it entered meanwhile first.
+            unsafe { live.isolate.enter() };
+        }
+    }
+
+    /// Exits the isolate, which must be the one entered last.
+    pub(super) fn exit(&self) {
+        if let Some(live) = &self.live {
+            // SAFETY: see `enter`.
+            unsafe { live.isolate.exit() };
+        }
+    }
+
     /// Enters the isolate and runs `f` in its context, with what JavaScript threw as the error.
     fn with<R>(
         &mut self,
         f: impl for<'s, 'i> FnOnce(&mut v8::PinScope<'s, 'i>, &mut Handles<'_>) -> Option<R>,
     ) -> Result<R, CallError> {
         let Some(live) = &mut self.live else {
-            return Err(CallError::host(Kind::Disconnected, "the isolate is gone"));
+            return Err(gone());
         };
         let Live {
             glue,
@@ -284,26 +300,74 @@ impl Engine {
         blobs: &RefCell<Blobs>,
         events: VecDeque<Event>,
     ) -> Result<(), CallError> {
-        let host = Rc::clone(&self.host);
-        let rejections = Rc::clone(&self.rejections);
-        self.with(|scope, handles| {
-            for event in events {
-                run_event(scope, handles.glue, event, &host)?;
-                scope.perform_microtask_checkpoint();
-            }
-            if wire.in_count() > 0 {
-                let undefined = v8::undefined(scope).into();
-                let argument = match segments.is_empty() {
-                    true => undefined,
-                    false => map_segments(scope, &segments, &mut blobs.borrow_mut()).into(),
-                };
-                let turn = v8::Local::new(scope, &handles.glue.turn);
-                turn.call(scope, undefined, &[argument])?;
-                scope.perform_microtask_checkpoint();
-            }
-            rejections.report(scope, &host);
-            Some(())
-        })
+        if !events.is_empty() {
+            let host = Rc::clone(&self.host);
+            self.with(|scope, handles| {
+                for event in events {
+                    run_event(scope, handles.glue, event, &host)?;
+                    scope.perform_microtask_checkpoint();
+                }
+                Some(())
+            })?;
+        }
+        if wire.in_count() > 0 {
+            self.hand_over(&segments, blobs)?;
+        }
+        if !self.rejections.is_empty() {
+            let host = Rc::clone(&self.host);
+            let rejections = Rc::clone(&self.rejections);
+            self.with(|scope, _| Some(rejections.report(scope, &host)))?;
+        }
+        Ok(())
+    }
+
+    /// Has the glue work through the in-ring, and runs the microtasks. Most turns are this alone,
+    /// so it does without a `TryCatch` and an entered context: the glue's `turn` returns what it
+    /// could not handle, and only termination ends it otherwise.
+    fn hand_over(&mut self, segments: &[Segment], blobs: &RefCell<Blobs>) -> Result<(), CallError> {
+        let Some(live) = &mut self.live else {
+            return Err(gone());
+        };
+        // SAFETY: exited below, as in `with`.
+        unsafe { live.isolate.enter() };
+        let (failure, terminated) = {
+            v8::scope!(let scope, &mut live.isolate);
+            let context = v8::Local::new(scope, &live.context);
+            let turn = live.glue.turn.open(scope);
+            let undefined = v8::undefined(scope).into();
+            let returned = match segments {
+                [] => turn.call_with_context(scope, context, undefined, &[]),
+                _ => {
+                    let scope = &mut v8::ContextScope::new(scope, context);
+                    let buffers = map_segments(scope, segments, &mut blobs.borrow_mut());
+                    turn.call(scope, undefined, &[buffers.into()])
+                }
+            };
+            let failure = match returned {
+                Some(value) if value.is_undefined() => None,
+                Some(error) => {
+                    let scope = &mut v8::ContextScope::new(scope, context);
+                    Some(describe(scope, error))
+                }
+                None => Some(String::new()),
+            };
+            scope.perform_microtask_checkpoint();
+            // Termination inside a microtask leaves no exception behind, only the state.
+            (
+                failure,
+                returned.is_none() || scope.is_execution_terminating(),
+            )
+        };
+        if terminated {
+            live.isolate.cancel_terminate_execution();
+        }
+        // SAFETY: entered above.
+        unsafe { live.isolate.exit() };
+        match failure {
+            _ if terminated => Err(cut_short(&self.bundle)),
+            Some(reason) => Err(CallError::host(Kind::Failed, reason).in_bundle(&self.bundle)),
+            None => Ok(()),
+        }
     }
 
     /// The number that V8's tasks for this isolate carry.
@@ -398,6 +462,10 @@ struct Handles<'a> {
     glue: &'a Glue,
     module: &'a mut Option<v8::Global<v8::Module>>,
     evaluation: &'a mut Option<v8::Global<v8::Promise>>,
+}
+
+fn gone() -> CallError {
+    CallError::host(Kind::Disconnected, "the isolate is gone")
 }
 
 fn threw(bundle: &isolith_versions::BundleId, reason: String) -> LoadError {

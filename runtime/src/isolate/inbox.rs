@@ -7,9 +7,9 @@ use super::memory::Memory;
 use super::wire::{CHUNK_BYTES, Record, RecordKind, Wire};
 
 /// A record on its way in, with the segments that moved with it.
-pub(super) struct Delivery {
-    pub(super) record: Record,
-    pub(super) moved: Vec<Segment>,
+struct Delivery {
+    record: Record,
+    moved: Vec<Segment>,
 }
 
 /// Mail for the next turn: records in the in-ring, and behind them those that had no room there
@@ -31,14 +31,16 @@ impl Inbox {
     }
 
     /// Puts a delivery where its turn to be read comes: `ring` is the ring that may be written now.
-    pub(super) fn put(&mut self, delivery: Delivery, ring: Option<&Wire>) {
+    pub(super) fn put(&mut self, record: Record, moved: Vec<Segment>, ring: Option<&Wire>) {
         if let Some(wire) = ring
             && self.overflow.is_empty()
-            && wire.put(&delivery.record)
+            && wire.put(&record)
         {
-            self.moved.extend(delivery.moved);
+            if !moved.is_empty() {
+                self.moved.extend(moved);
+            }
         } else {
-            self.overflow.push_back(delivery);
+            self.overflow.push_back(Delivery { record, moved });
         }
     }
 
@@ -72,23 +74,21 @@ impl Inbox {
         }
         let chunk = Memory::new(CHUNK_BYTES.max(bytes.len()));
         chunk.write(0, bytes);
-        let delivery = Delivery {
-            record: Record {
-                kind: RecordKind::Chunk,
-                id: (0, 0),
-                target: 0,
-                root: (0, 0),
-                offset: 0,
-                length: 0,
-                segments: 1,
-            },
-            moved: vec![Segment {
-                store: chunk.store().clone(),
-                base: 0,
-                end: 0,
-            }],
+        let record = Record {
+            kind: RecordKind::Chunk,
+            id: (0, 0),
+            target: 0,
+            root: (0, 0),
+            offset: 0,
+            length: 0,
+            segments: 1,
         };
-        self.put(delivery, ring);
+        let moved = vec![Segment {
+            store: chunk.store().clone(),
+            base: 0,
+            end: 0,
+        }];
+        self.put(record, moved, ring);
         self.chunk = Some(chunk);
         self.chunk_used = bytes.len();
         0

@@ -38,7 +38,7 @@ use blobs::Blobs;
 use engine::Engine;
 pub(crate) use engine::Evaluation;
 use exchange::Exchange;
-use inbox::{Delivery, Inbox};
+use inbox::Inbox;
 use keys::{CallKey, RootKey};
 use native::Owner;
 use wire::{MOVED, Record, Wire};
@@ -164,6 +164,22 @@ pub(crate) struct Isolate {
     engine: RefCell<Engine>,
 }
 
+/// An isolate that stays entered until this is dropped. Others may be entered and exited on top.
+pub(crate) struct Entered(Rc<Isolate>);
+
+impl Entered {
+    pub(crate) fn new(isolate: &Rc<Isolate>) -> Self {
+        isolate.engine.borrow().enter();
+        Entered(Rc::clone(isolate))
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.engine.borrow().exit();
+    }
+}
+
 /// Segment 0 of a message on its way between two isolates.
 pub(crate) enum Segment0<'a> {
     /// Bytes in the sender's outbox, to be copied once.
@@ -287,7 +303,7 @@ impl Isolate {
             }
         }
         record.segments = i32::try_from(moved.len()).unwrap_or(i32::MAX);
-        inbox.put(Delivery { record, moved }, ring);
+        inbox.put(record, moved, ring);
         drop(inbox);
         self.wake();
     }

@@ -122,11 +122,12 @@ impl Rejections {
         self.list.take();
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.borrow().is_empty()
+    }
+
     /// Logs what nobody handles, at the end of a turn.
     pub(super) fn report(&self, scope: &mut v8::PinScope<'_, '_>, host: &HostState) {
-        if self.list.borrow().is_empty() {
-            return;
-        }
         for (_, value) in self.list.take() {
             let value = v8::Local::new(scope, value);
             let text = describe(scope, value);

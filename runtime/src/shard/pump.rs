@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::Shard;
-use crate::isolate::Event;
+use crate::isolate::{Entered, Event};
 use crate::platform::ForegroundTask;
 
 /// How long the loop gives turns before it lets the shard's other tasks (sockets, timers) run.
@@ -14,6 +14,15 @@ use crate::platform::ForegroundTask;
 const STRETCH: Duration = Duration::from_micros(300);
 /// Turns after which the loop looks at the clock.
 const TURNS_PER_LOOK: usize = 16;
+
+/// Why a stretch of turns ended.
+#[derive(PartialEq, Eq)]
+enum Stretch {
+    /// No isolate waits for a turn.
+    Done,
+    /// Its time was up.
+    Interrupted,
+}
 
 impl Shard {
     /// Runs turns for ever. One per shard.
@@ -31,24 +40,13 @@ impl Shard {
                 Some(task) = posted.recv() => self.take_task(task),
             }
             self.pumping.set(true);
-            let mut turns = 0;
-            let mut since = self.look_at_clock();
-            while let Some(slot) = self.next_ready() {
-                if let Some(isolate) = self.isolate(slot) {
-                    self.give_turn(&isolate);
+            while self.give_turns() == Stretch::Interrupted {
+                tokio::task::yield_now().await;
+                // A shard that is always busy has these to do, too.
+                while let Ok(task) = posted.try_recv() {
+                    self.take_task(task);
                 }
-                turns += 1;
-                if turns % TURNS_PER_LOOK == 0
-                    && self.look_at_clock().duration_since(since) >= STRETCH
-                {
-                    tokio::task::yield_now().await;
-                    since = self.look_at_clock();
-                    // A shard that is always busy has these to do, too.
-                    while let Ok(task) = posted.try_recv() {
-                        self.take_task(task);
-                    }
-                    self.sweep_if_due();
-                }
+                self.sweep_if_due();
             }
             self.sweep_if_due();
         }
@@ -58,6 +56,27 @@ impl Shard {
         let now = Instant::now();
         self.now.set(now);
         now
+    }
+
+    /// Gives turns until no isolate waits for one or the stretch is over.
+    fn give_turns(&self) -> Stretch {
+        let since = self.look_at_clock();
+        let mut turns = 0;
+        // The first isolate stays entered beneath the others: a caller that takes every other turn
+        // is not left and entered again each time.
+        let mut first = None;
+        while let Some(slot) = self.next_ready() {
+            if let Some(isolate) = self.isolate(slot) {
+                first.get_or_insert_with(|| Entered::new(&isolate));
+                self.give_turn(&isolate);
+            }
+            turns += 1;
+            if turns % TURNS_PER_LOOK == 0 && self.look_at_clock().duration_since(since) >= STRETCH
+            {
+                return Stretch::Interrupted;
+            }
+        }
+        Stretch::Done
     }
 
     fn sweep_if_due(self: &Rc<Self>) {

@@ -305,7 +305,16 @@
   }
 
   // Works through the in-ring. `buffers` are what its records' moved segments were mapped to.
+  // Returns what it could not handle: the host sets up nothing to catch it with.
   function turn(buffers) {
+    try {
+      workThrough(buffers);
+    } catch (error) {
+      return error ?? true;
+    }
+  }
+
+  function workThrough(buffers) {
     const count = rings[0];
     let serving = false;
     let nextBuffer = 0;
