@@ -115,6 +115,14 @@
     const read = params(kinds, loose).kinds;
     same([read.int64s.toArray(), read.int32s.toArray(), read.texts.toArray(), read.color], [[1n, 2n], [4, 5], ['s'], 'blue'], 'loose');
     same(params(kinds, { kinds: { color: 700 } }).kinds.color, 700, 'an enum value from a newer schema');
+    for (let length = 0; length < 36; length++) {
+      const plain = 'abcdefghijklmnopqrstuvwxyz0123456789'.slice(0, length);
+      const texts = [plain];
+      for (let i = 0; i < length; i++) {
+        for (const c of ['\0', '\x7f', 'é', '中', '😀']) texts.push(plain.slice(0, i) + c + plain.slice(i + 1));
+      }
+      same(params(kinds, { kinds: { texts } }).kinds.texts.toArray(), texts, `texts of ${length}`);
+    }
     let reads = 0;
     params(small, { get name() { reads++; return 'x'; } });
     check(reads === 1, 'each property is read once');
