@@ -26,6 +26,10 @@ pub(crate) fn init_once() {
     INIT.call_once(|| {
         // Immutable ArrayBuffers let one backing store be read by two isolates and written by none.
         v8::V8::set_flags_from_string("--js-immutable-arraybuffer");
+        // A call goes through some twenty small functions of the glue and of generated code. With
+        // twice V8's room for inlining they become a few large ones.
+        v8::V8::set_flags_from_string("--max-inlined-bytecode-size=1000");
+        v8::V8::set_flags_from_string("--max-inlined-bytecode-size-cumulative=2000");
         let platform = v8::new_custom_platform(V8_WORKER_THREADS, false, false, Foreground);
         v8::V8::initialize_platform(platform.make_shared());
         v8::V8::initialize();

@@ -94,6 +94,7 @@ impl Engine {
                 .ok_or_else(|| defect("the snapshot has no glue".into()))
                 .map(|glue| (glue, v8::Global::new(scope, context)))
         };
+        keep_handle_block(&mut isolate);
         // SAFETY: `new` entered the isolate; from here on each method enters and exits.
         unsafe { isolate.exit() };
         let (glue, context) = match attached {
@@ -301,24 +302,38 @@ impl Engine {
         events: VecDeque<Event>,
     ) -> Result<(), CallError> {
         if !events.is_empty() {
-            let host = Rc::clone(&self.host);
-            self.with(|scope, handles| {
-                for event in events {
-                    run_event(scope, handles.glue, event, &host)?;
-                    scope.perform_microtask_checkpoint();
-                }
-                Some(())
-            })?;
+            self.run_events(events)?;
         }
         if wire.in_count() > 0 {
             self.hand_over(&segments, blobs)?;
         }
         if !self.rejections.is_empty() {
-            let host = Rc::clone(&self.host);
-            let rejections = Rc::clone(&self.rejections);
-            self.with(|scope, _| Some(rejections.report(scope, &host)))?;
+            self.report_rejections()?;
         }
         Ok(())
+    }
+
+    // Apart, so that the code of a turn without events is small.
+    #[inline(never)]
+    fn run_events(&mut self, events: VecDeque<Event>) -> Result<(), CallError> {
+        let host = Rc::clone(&self.host);
+        self.with(|scope, handles| {
+            for event in events {
+                run_event(scope, handles.glue, event, &host)?;
+                scope.perform_microtask_checkpoint();
+            }
+            Some(())
+        })
+    }
+
+    #[cold]
+    fn report_rejections(&mut self) -> Result<(), CallError> {
+        let host = Rc::clone(&self.host);
+        let rejections = Rc::clone(&self.rejections);
+        self.with(|scope, _| {
+            rejections.report(scope, &host);
+            Some(())
+        })
     }
 
     /// Has the glue work through the in-ring, and runs the microtasks. Most turns are this alone,
@@ -462,6 +477,16 @@ struct Handles<'a> {
     glue: &'a Glue,
     module: &'a mut Option<v8::Global<v8::Module>>,
     evaluation: &'a mut Option<v8::Global<v8::Promise>>,
+}
+
+/// Opens a handle scope for the life of the isolate and puts a handle into it. V8 takes a block of
+/// handles for the first one and gives it back with the last: else each turn would do both.
+fn keep_handle_block(isolate: &mut v8::OwnedIsolate) {
+    // Never dropped: V8 frees the block with the isolate.
+    let mut storage = std::mem::ManuallyDrop::new(v8::HandleScope::new(isolate));
+    // SAFETY: the storage stays where it is while `scope` is used.
+    let scope = &mut unsafe { std::pin::Pin::new_unchecked(&mut *storage) }.init();
+    let _first = v8::Integer::new(scope, 0);
 }
 
 fn gone() -> CallError {

@@ -11,8 +11,7 @@
   'use strict';
 
   const { Promise, TypeError, Error, Int32Array, ArrayBuffer } = globalThis;
-  const { create, defineProperty, freeze, getPrototypeOf, setPrototypeOf } = Object;
-  const PromisePrototype = Promise.prototype;
+  const { create, defineProperty, freeze, setPrototypeOf } = Object;
   const { parse: jsonParse, stringify: jsonStringify } = JSON;
   const errorToString = Function.prototype.call.bind(Error.prototype.toString);
   const String = globalThis.String;
@@ -292,7 +291,7 @@
       result = method.invoke(entry.instance, method.readParams(params), new Context(frame));
       if (typeof result !== 'object' || result === null) {
         value = result;
-      } else if (getPrototypeOf(result) === PromisePrototype) {
+      } else {
         // Most handlers are done when they return, and to look costs less than an await.
         value = host.fulfilled(result, PENDING);
       }
