@@ -299,10 +299,10 @@ impl Engine {
         wire: &Wire,
         segments: Vec<Segment>,
         blobs: &RefCell<Blobs>,
-        events: VecDeque<Event>,
+        events: &RefCell<VecDeque<Event>>,
     ) -> Result<(), CallError> {
-        if !events.is_empty() {
-            self.run_events(events)?;
+        if !events.borrow().is_empty() {
+            self.run_events(events.take())?;
         }
         if wire.in_count() > 0 {
             self.hand_over(&segments, blobs)?;

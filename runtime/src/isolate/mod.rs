@@ -337,9 +337,8 @@ impl Isolate {
     pub(crate) fn turn(&self) -> Result<(), CallError> {
         self.schedule.set(Schedule::Running);
         let moved = self.inbox.borrow_mut().open(&self.wire);
-        let events = std::mem::take(&mut *self.events.borrow_mut());
         let mut engine = self.engine.borrow_mut();
-        let outcome = engine.turn(&self.wire, moved, &self.blobs, events);
+        let outcome = engine.turn(&self.wire, moved, &self.blobs, &self.events);
         self.wire.set_in_count(0);
         if outcome.is_err() {
             self.inbox.borrow_mut().discard();

@@ -307,53 +307,49 @@
   // Returns what it could not handle: the host sets up nothing to catch it with.
   function turn(buffers) {
     try {
-      workThrough(buffers);
+      const count = rings[0];
+      let serving = false;
+      let nextBuffer = 0;
+      for (let i = 0; i < count; i++) {
+        const at = inRing + i * recordWords;
+        const kind = rings[at];
+        const moved = rings[at + 8];
+        if (kind === CHUNK) {
+          chunk = new message.Chunk(buffers[nextBuffer]);
+          nextBuffer += 3;
+          continue;
+        }
+        const id = rings[at + 1];
+        const offset = rings[at + 6];
+        const length = rings[at + 7];
+        let body;
+        if (moved === 0) {
+          body = message.Message(chunk, offset, offset + length, null);
+        } else {
+          const first = nextBuffer;
+          nextBuffer += 3 * moved;
+          body = openMoved(buffers, first, nextBuffer, offset, length);
+        }
+        if (kind === CALL) {
+          serving = true;
+          serve(rings[at + 3],
+            new Frame(rings[at + 4], rings[at + 5], id, rings[at + 2]), body);
+        } else {
+          const entry = takePending(id);
+          let results;
+          try {
+            results = entry.method.readResults(body);
+          } catch (error) {
+            entry.reject(error);
+            continue;
+          }
+          entry.resolve(results);
+        }
+      }
+      if (serving) setContext(undefined);
     } catch (error) {
       return error ?? true;
     }
-  }
-
-  function workThrough(buffers) {
-    const count = rings[0];
-    let serving = false;
-    let nextBuffer = 0;
-    for (let i = 0; i < count; i++) {
-      const at = inRing + i * recordWords;
-      const kind = rings[at];
-      const moved = rings[at + 8];
-      if (kind === CHUNK) {
-        chunk = new message.Chunk(buffers[nextBuffer]);
-        nextBuffer += 3;
-        continue;
-      }
-      const id = rings[at + 1];
-      const offset = rings[at + 6];
-      const length = rings[at + 7];
-      let body;
-      if (moved === 0) {
-        body = message.Message(chunk, offset, offset + length, null);
-      } else {
-        const first = nextBuffer;
-        nextBuffer += 3 * moved;
-        body = openMoved(buffers, first, nextBuffer, offset, length);
-      }
-      if (kind === CALL) {
-        serving = true;
-        serve(rings[at + 3],
-          new Frame(rings[at + 4], rings[at + 5], id, rings[at + 2]), body);
-      } else {
-        const entry = takePending(id);
-        let results;
-        try {
-          results = entry.method.readResults(body);
-        } catch (error) {
-          entry.reject(error);
-          continue;
-        }
-        entry.resolve(results);
-      }
-    }
-    if (serving) setContext(undefined);
   }
 
   // A message of which some segments moved. Each takes three places of `buffers`: the buffer, and
