@@ -20,6 +20,7 @@ use crate::data_dir::DataDir;
 use crate::deployment::{Deployment, Stores};
 use crate::ingress::Ingress;
 use crate::limits::Limits;
+use crate::overrides::{self, OverrideQueue};
 use crate::shard;
 use crate::state::Author;
 
@@ -64,7 +65,8 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let http = config.http.clone();
     let pin_key = data_dir.pin_key()?;
-    let bound = Ingress::bind(http.clone(), config.routing.clone(), pin_key).await;
+    let (overrides, queue) = overrides::queue();
+    let bound = Ingress::bind(http.clone(), config.routing.clone(), pin_key, overrides).await;
     let ingress = bound.map_err(|error| format!("cannot listen on {}: {error}", http.listen))?;
     let control = ControlServer::bind(data_dir.control_socket())?;
 
@@ -110,6 +112,7 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
     let lost = tokio::select! {
         () = ingress.accept(deployment.shards()) => false,
         () = control.serve(service) => false,
+        () = serve_overrides(&deployment, queue) => false,
         () = any_ended(&deployment) => true,
         () = signals.stop() => false,
     };
@@ -128,6 +131,17 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
     match lost {
         true => Err("a shard's thread has ended, which it never should; see the log".into()),
         false => Ok(()),
+    }
+}
+
+/// Answers shards that ask for the sets of overrides, each in a task of its own.
+async fn serve_overrides(deployment: &Rc<Deployment>, mut queue: OverrideQueue) {
+    while let Some(asked) = queue.next().await {
+        let deployment = Rc::clone(deployment);
+        tokio::task::spawn_local(async move {
+            let set = deployment.set_for_override(&asked.versions).await;
+            asked.answer(set);
+        });
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use isolith_services::{Problem, Problems};
 use isolith_versions::ServiceName;
-pub(crate) use routing::Routing;
+pub(crate) use routing::{OverrideGate, Routing, StickyKey};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::de::{DeTable, DeValue};
 

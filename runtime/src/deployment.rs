@@ -6,6 +6,7 @@
 
 mod catalog;
 mod load;
+mod overrides;
 mod start;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -97,6 +97,27 @@ impl Problem {
         )
     }
 
+    /// Requests may not name versions, or not those of this client.
+    pub(crate) fn override_forbidden() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "override",
+            "Override not allowed",
+            "this client may not name versions by the isolith-override header: leave it out, or have \
+             `[routing] override` of the application file allow it",
+        )
+    }
+
+    /// P6: there is no version set as the request asks for it.
+    pub(crate) fn override_refused(reason: String) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "override",
+            "Override cannot apply",
+            reason,
+        )
+    }
+
     /// The service answered with what HTTP cannot carry.
     pub(crate) fn bad_response(detail: impl Into<String>) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;

@@ -23,12 +23,19 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::config::{Http, Routing};
+use crate::overrides::Overrides;
 use crate::pin_token::PinKey;
 use crate::shard::{ServeConnection, ShardHandle};
 use connection::serve;
 
 /// Carries a pin token, each way.
 const PIN: HeaderName = HeaderName::from_static("isolith-pin");
+
+/// Names versions, in a request.
+const OVERRIDE: HeaderName = HeaderName::from_static("isolith-override");
+
+/// Headers of a request that are the host's business alone.
+const FOR_HOST: [HeaderName; 2] = [PIN, OVERRIDE];
 
 /// How long accepting pauses after an error that another attempt would meet at once, such as
 /// too many open files.
@@ -40,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) routing: Routing,
     /// Signs and checks pin tokens.
     pin_key: PinKey,
+    /// Finds the sets of requests that name versions.
+    overrides: Overrides,
     /// Where connections come in, the port resolved.
     pub(crate) address: SocketAddr,
     /// One permit for each connection that may be open.
@@ -57,7 +66,12 @@ impl Ingress {
     ///
     /// # Errors
     /// If the address is taken or not this machine's.
-    pub(crate) async fn bind(http: Http, routing: Routing, pin_key: PinKey) -> io::Result<Self> {
+    pub(crate) async fn bind(
+        http: Http,
+        routing: Routing,
+        pin_key: PinKey,
+        overrides: Overrides,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(http.listen).await?;
         let address = listener.local_addr()?;
         let slots = Semaphore::new(http.max_connections);
@@ -65,6 +79,7 @@ impl Ingress {
             http,
             routing,
             pin_key,
+            overrides,
             address,
             slots,
         });

@@ -149,7 +149,7 @@ impl Bench {
             deadline: start + Duration::from_secs(30),
         };
         for draw in 0..count {
-            std::hint::black_box(self.shard.admit(u64::from(draw), arrival)?);
+            std::hint::black_box(self.shard.admit(u64::from(draw), None, arrival)?);
         }
         Ok(start.elapsed().as_nanos() as f64 / f64::from(count))
     }

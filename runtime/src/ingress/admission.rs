@@ -1,14 +1,18 @@
-//! Which version set a request gets: that of its pin token, or that of the routing table.
+//! Which version set a request gets: that of its pin token, that of its override, or that of the
+//! routing table.
 
 use std::rc::Rc;
 use std::time::SystemTime;
 
 use http::Request;
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
+use isolith_versions::{RequestHead, sticky_key};
 
-use super::{PIN, Settings};
+use super::{OVERRIDE, PIN, Settings};
+use crate::config::{OverrideGate, StickyKey};
 use crate::error::{CallError, ErrorKind};
 use crate::http_error::Problem;
+use crate::overrides::{self, OverrideError};
 use crate::pin_token::TokenError;
 use crate::shard::{Arrival, Pin, Shard};
 
@@ -29,19 +33,35 @@ pub(super) enum Refusal {
 
 /// Admits a request, once (P1).
 ///
-/// A request that presents a pin token gets the set that the token names or an error, and never
-/// another set (P6); its response carries the same token.
-pub(super) fn admit<B>(
+/// A request that presents a pin token or an override gets the set that it asks for or an error,
+/// and never another set (P6). The response to a token carries the same token.
+pub(super) async fn admit<B>(
     shard: &Rc<Shard>,
     settings: &Settings,
     request: &Request<B>,
+    is_loopback: bool,
     arrival: Arrival,
 ) -> Result<Admitted, Refusal> {
-    if let Some(token) = single(request.headers())? {
-        return by_token(shard, settings, token, arrival);
-    }
-    let draw = fastrand::u64(..);
-    let pin = shard.admit(draw, arrival).map_err(Refusal::Failed)?;
+    let headers = request.headers();
+    let pin = match (single_token(headers)?, headers.contains_key(OVERRIDE)) {
+        (None, false) => {
+            let key = key(&settings.routing.key, headers);
+            let pin = shard.admit(key, Some(&Head(request)), arrival);
+            pin.map_err(Refusal::Failed)?
+        }
+        (Some(token), false) => {
+            return Ok(Admitted {
+                pin: by_token(shard, settings, token, arrival)?,
+                token: Some(token.clone()),
+            });
+        }
+        (None, true) => by_override(shard, settings, headers, is_loopback, arrival).await?,
+        (Some(_), true) => {
+            let text = "the request has both an isolith-pin and an isolith-override header: one of \
+                        them has to go";
+            return Err(asked(Problem::bad_request(text)));
+        }
+    };
     let token = token_for(settings, &pin);
     Ok(Admitted { pin, token })
 }
@@ -51,7 +71,7 @@ fn by_token(
     settings: &Settings,
     token: &HeaderValue,
     arrival: Arrival,
-) -> Result<Admitted, Refusal> {
+) -> Result<Pin, Refusal> {
     if !settings.routing.pin_token {
         return Err(asked(Problem::bad_request(
             "pin tokens are not taken here: leave the isolith-pin header out",
@@ -61,19 +81,47 @@ fn by_token(
         .pin_key
         .read(token.as_bytes(), SystemTime::now())
         .map_err(|error| asked(Problem::pin_token(&error)))?;
-    match shard.admit_to(set, arrival) {
-        Ok(pin) => Ok(Admitted {
-            pin,
-            token: Some(token.clone()),
-        }),
-        Err(error) if error.kind == ErrorKind::PinnedVersionGone => {
-            Err(asked(Problem::pinned_version_gone(&set.short())))
-        }
-        Err(error) => Err(Refusal::Failed(error)),
-    }
+    shard
+        .admit_to(set, arrival)
+        .map_err(|error| match error.kind {
+            ErrorKind::PinnedVersionGone => asked(Problem::pinned_version_gone(&set.short())),
+            _ => Refusal::Failed(error),
+        })
 }
 
-/// The token of a set that takes new requests.
+async fn by_override(
+    shard: &Rc<Shard>,
+    settings: &Settings,
+    headers: &HeaderMap,
+    is_loopback: bool,
+    arrival: Arrival,
+) -> Result<Pin, Refusal> {
+    match settings.routing.overrides {
+        OverrideGate::Any => {}
+        OverrideGate::Loopback if is_loopback => {}
+        OverrideGate::Loopback | OverrideGate::Off => {
+            return Err(asked(Problem::override_forbidden()));
+        }
+    }
+    let lines = headers.get_all(OVERRIDE).iter().map(HeaderValue::as_bytes);
+    let versions = overrides::parse(lines).map_err(|reason| {
+        asked(Problem::bad_request(format!(
+            "the isolith-override header: {reason}"
+        )))
+    })?;
+    let set = settings.overrides.set_for(versions).await;
+    let set = set.map_err(|error| match error {
+        OverrideError::Refused(reason) => asked(Problem::override_refused(reason.to_string())),
+        OverrideError::Busy => {
+            Refusal::Failed(CallError::host(ErrorKind::Overloaded, error.to_string()))
+        }
+    })?;
+    shard
+        .admit_to(set.digest(), arrival)
+        .map_err(Refusal::Failed)
+}
+
+/// The token of a set that the request was given without one.
 fn token_for(settings: &Settings, pin: &Pin) -> Option<HeaderValue> {
     if !settings.routing.pin_token {
         return None;
@@ -84,7 +132,7 @@ fn token_for(settings: &Settings, pin: &Pin) -> Option<HeaderValue> {
 }
 
 /// The request's only pin token.
-fn single(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Refusal> {
+fn single_token(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Refusal> {
     let mut tokens = headers.get_all(PIN).iter();
     match (tokens.next(), tokens.next()) {
         (token, None) => Ok(token),
@@ -92,6 +140,80 @@ fn single(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Refusal> {
     }
 }
 
+/// The key that decides what a rollout shows to the client.
+fn key(by: &StickyKey, headers: &HeaderMap) -> u64 {
+    let text = match by {
+        StickyKey::Random => None,
+        StickyKey::Header(name) => headers.get(name).map(HeaderValue::as_bytes),
+        StickyKey::Cookie(name) => cookie(headers, name.as_bytes()),
+    };
+    text.map_or_else(|| fastrand::u64(..), sticky_key)
+}
+
+/// The value of the first cookie of this name.
+fn cookie<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
+    let lines = headers.get_all(COOKIE).iter();
+    let cookies = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    cookies
+        .filter_map(|cookie| cookie.trim_ascii().strip_prefix(name))
+        .find_map(|rest| rest.strip_prefix(b"="))
+}
+
 fn asked(problem: Problem) -> Refusal {
     Refusal::Asked(problem)
+}
+
+/// A request as the routing table's rules see it.
+struct Head<'a, B>(&'a Request<B>);
+
+impl<B> RequestHead for Head<'_, B> {
+    fn method(&self) -> &str {
+        self.0.method().as_str()
+    }
+
+    fn path(&self) -> &str {
+        self.0.uri().path()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        self.0.headers().get(name)?.to_str().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn a_client_keeps_its_key_and_another_has_another() {
+        let by = |text: &str| text.parse::<StickyKey>().unwrap();
+        let ada = headers(&[("x-user", "ada"), ("cookie", "a=1; uid=7;b=2")]);
+        let bob = headers(&[
+            ("x-user", "bob"),
+            ("cookie", "a=1"),
+            ("cookie", "uid=8; uid=7"),
+        ]);
+        for rule in ["header:X-User", "cookie:uid"] {
+            let rule = by(rule);
+            assert_eq!(key(&rule, &ada), key(&rule, &ada.clone()));
+            assert_ne!(key(&rule, &ada), key(&rule, &bob));
+        }
+        assert_eq!(key(&by("header:x-user"), &ada), sticky_key(b"ada"));
+        assert_eq!(key(&by("cookie:uid"), &ada), sticky_key(b"7"));
+        assert_eq!(key(&by("cookie:uid"), &bob), sticky_key(b"8"));
+        // Without it each request is on its own.
+        let lone = [by("random"), by("header:x-session"), by("cookie:id")];
+        for rule in lone {
+            assert_ne!(key(&rule, &ada), key(&rule, &ada), "{rule:?}");
+        }
+    }
 }

@@ -66,6 +66,7 @@ async fn run(
     settings: Arc<Settings>,
 ) -> Result<(), Failure> {
     let patience = settings.http.header_timeout;
+    let is_loopback = stream.peer_addr()?.ip().to_canonical().is_loopback();
     let io = TokioIo::new(Socket::new(TcpStream::from_std(stream)?, patience));
     let protocols = protocols(patience);
     let requests = Rc::new(Cell::new(0_u64));
@@ -73,7 +74,10 @@ async fn run(
     let service = service_fn(move |request| {
         counter.set(counter.get().wrapping_add(1));
         let (shard, settings) = (Rc::clone(&shard), Arc::clone(&settings));
-        async move { Ok::<_, Infallible>(exchange::respond(&shard, &settings, request).await) }
+        async move {
+            let answer = exchange::respond(&shard, &settings, request, is_loopback);
+            Ok::<_, Infallible>(answer.await)
+        }
     });
     let mut connection = pin!(protocols.serve_connection(io, service));
     tokio::select! {

@@ -31,6 +31,7 @@ pub(super) async fn respond(
     shard: &Rc<Shard>,
     settings: &Settings,
     request: Request<Incoming>,
+    is_loopback: bool,
 ) -> Response<ResponseBody> {
     let id = RequestId::random();
     let method = request.method().clone();
@@ -40,25 +41,26 @@ pub(super) async fn respond(
         now: started,
         deadline: started + settings.http.request_timeout,
     };
-    let (mut response, admitted) = match admit(shard, settings, &request, arrival) {
-        Err(problem) => {
-            request::discard(request);
-            (refuse(&problem), None)
-        }
-        Ok((head, admitted)) => {
-            let fetched = fetch(
-                shard,
-                settings,
-                &admitted.pin,
-                head,
-                request.into_body(),
-                &method,
-                id,
-            );
-            let response = fetched.await.unwrap_or_else(|problem| refuse(&problem));
-            (response, Some(admitted))
-        }
-    };
+    let (mut response, admitted) =
+        match admit(shard, settings, &request, is_loopback, arrival).await {
+            Err(problem) => {
+                request::discard(request);
+                (refuse(&problem), None)
+            }
+            Ok((head, admitted)) => {
+                let fetched = fetch(
+                    shard,
+                    settings,
+                    &admitted.pin,
+                    head,
+                    request.into_body(),
+                    &method,
+                    id,
+                );
+                let response = fetched.await.unwrap_or_else(|problem| refuse(&problem));
+                (response, Some(admitted))
+            }
+        };
     tracing::debug!(
         request = %id,
         status = response.status().as_u16(),
@@ -80,10 +82,11 @@ pub(super) async fn respond(
 }
 
 /// Checks the request's head and gives it a root.
-fn admit(
+async fn admit(
     shard: &Rc<Shard>,
     settings: &Settings,
     request: &Request<Incoming>,
+    is_loopback: bool,
     arrival: Arrival,
 ) -> Result<(HttpRequest, Admitted), Problem> {
     let head = request::head(request, settings.address)?;
@@ -92,7 +95,7 @@ fn admit(
     if request.body().size_hint().lower() > limit {
         return Err(Problem::body_too_large(limit));
     }
-    match admission::admit(shard, settings, request, arrival) {
+    match admission::admit(shard, settings, request, is_loopback, arrival).await {
         Ok(admitted) => Ok((head, admitted)),
         Err(Refusal::Asked(problem)) => Err(problem),
         Err(Refusal::Failed(error)) => Err(failed(&error, settings, arrival.id)),

@@ -179,7 +179,7 @@ fn headers(map: &HeaderMap) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::with_capacity(map.len());
     let named = connection_options(map);
     for (name, value) in map {
-        if is_hop_by_hop(name, &named) || *name == super::PIN {
+        if is_hop_by_hop(name, &named) || super::FOR_HOST.contains(name) {
             continue;
         }
         let text: String = value

@@ -28,7 +28,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::{Digest, RoutingTable, ServiceName};
+use isolith_versions::{Digest, LeaseKind, RoutingTable, ServiceName};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
@@ -42,7 +42,7 @@ use calls::{Call, CallTable};
 pub(crate) use handle::{JsonCall, JsonReply, ServeConnection, ShardHandle, ShardStats, spawn};
 pub(crate) use leases::Holders;
 pub(crate) use requests::{Arrival, Pin};
-use roots::{LeaseKind, Request, RootState, RootTable};
+use roots::{Request, RootState, RootTable};
 use watchdog::Watch;
 use wiring::ShardSet;
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::{Digest, VersionSet};
+use isolith_versions::{Digest, LeaseKind, RequestHead, VersionSet};
 use tokio::sync::oneshot;
 
 use super::Shard;
 use super::handle::{JsonCall, JsonReply};
-use super::roots::{Asker, LeaseKind, Request};
+use super::roots::{Asker, Request};
 use super::wiring::{SetLife, ShardSet};
 use crate::error::CallError;
 use crate::http::{HttpRequest, HttpResponse, RequestId};
@@ -71,16 +71,22 @@ impl Drop for Pin {
 
 impl Shard {
     /// Admits a request. P1: the routing table is read once, as one value, and the root is pinned
-    /// to the set that `key` (random, or what a client is recognised by) chooses from it.
+    /// to the set that `key` (random, or what a client is recognised by) chooses from it, or a rule
+    /// that `head` fits.
     ///
     /// Does not wait, and allocates nothing once the tables have grown.
     ///
     /// # Errors
     /// `Overloaded` if the shard has as many requests as it may; `PinnedVersionGone` if the set
     /// is not wired here.
-    pub(crate) fn admit(self: &Rc<Self>, key: u64, arrival: Arrival) -> Result<Pin, CallError> {
+    pub(crate) fn admit(
+        self: &Rc<Self>,
+        key: u64,
+        head: Option<&dyn RequestHead>,
+        arrival: Arrival,
+    ) -> Result<Pin, CallError> {
         let table = self.routing.load();
-        let admission = table.admit(key, None);
+        let admission = table.admit(key, head);
         let set = self.find_set(admission.set).ok_or_else(|| {
             CallError::host(
                 Kind::PinnedVersionGone,
@@ -201,7 +207,7 @@ impl Shard {
             now: Instant::now(),
             deadline: call.deadline,
         };
-        let pin = self.admit(fastrand::u64(..), arrival)?;
+        let pin = self.admit(fastrand::u64(..), None, arrival)?;
         let (isolate, export) = self.json_target(&pin, &call)?;
         let (id, receiver) = isolate.call_json(pin.root, export, call.method, call.argument);
         let asker = Asker::Json(Rc::clone(&isolate), id);

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use isolith_versions::{Digest, VersionSet};
+use isolith_versions::{Digest, LeaseKind, VersionSet};
 use slotmap::SlotMap;
 
 use super::wiring::ShardSet;
@@ -30,31 +30,13 @@ pub(crate) enum Request {
     Over,
 }
 
-/// What holds a root, and so its set and the bundles of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LeaseKind {
-    /// The request, until its response's body was taken.
-    Request,
-    /// Promises given to `ctx.waitUntil`.
-    Background,
-    /// Calls accepted and not yet settled. They keep the root, and do not keep it active.
-    Call,
-}
-
-impl LeaseKind {
-    pub(crate) const ALL: [LeaseKind; 3] =
-        [LeaseKind::Request, LeaseKind::Background, LeaseKind::Call];
-
-    /// As people read it.
-    #[allow(dead_code, reason = "for the control plane")]
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            LeaseKind::Request => "request",
-            LeaseKind::Background => "background",
-            LeaseKind::Call => "call",
-        }
-    }
-}
+const KINDS: [LeaseKind; 5] = [
+    LeaseKind::Request,
+    LeaseKind::Background,
+    LeaseKind::Capability,
+    LeaseKind::Stream,
+    LeaseKind::Call,
+];
 
 /// Holds of one kind on one root.
 #[derive(Clone, Copy, Debug)]
@@ -86,8 +68,9 @@ pub(crate) struct Root {
     pub(crate) state: RootState,
     request: RequestId,
     admitted: Instant,
-    /// By [`LeaseKind`].
-    leases: [Lease; LeaseKind::ALL.len()],
+    /// By [`LeaseKind`]: the request until its response's body was taken, promises given to
+    /// `ctx.waitUntil`, and calls accepted and not yet settled, which do not keep the root active.
+    leases: [Lease; KINDS.len()],
     asker: Option<Asker>,
 }
 
@@ -150,7 +133,7 @@ impl Root {
     /// True if something other than calls holds it.
     fn is_held(&self) -> bool {
         let holds = |kind: &LeaseKind| *kind != LeaseKind::Call;
-        let mut kinds = LeaseKind::ALL.into_iter().filter(holds);
+        let mut kinds = KINDS.into_iter().filter(holds);
         kinds.any(|kind| self.leases[kind as usize].count > 0)
     }
 }
@@ -186,7 +169,7 @@ impl RootTable {
             leases: [Lease {
                 count: 0,
                 since: now,
-            }; LeaseKind::ALL.len()],
+            }; KINDS.len()],
             asker: None,
         };
         root.add(LeaseKind::Request, now);
@@ -247,7 +230,7 @@ impl RootTable {
     pub(crate) fn expire(&mut self, key: RootKey, request: Request) -> Option<Rc<ShardSet>> {
         let root = self.roots.get_mut(key)?;
         root.state = RootState::Expired;
-        for kind in LeaseKind::ALL {
+        for kind in KINDS {
             let stays =
                 kind == LeaseKind::Call || (kind == LeaseKind::Request && request == Request::Open);
             if !stays {
@@ -283,7 +266,7 @@ impl RootTable {
         let mut total = 0;
         let names = |set: &VersionSet| set.find(bundle).is_some();
         for root in self.roots.values().filter(|root| names(&root.set.set)) {
-            for kind in LeaseKind::ALL {
+            for kind in KINDS {
                 let lease = root.leases[kind as usize];
                 if lease.count == 0 {
                     continue;

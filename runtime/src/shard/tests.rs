@@ -368,7 +368,7 @@ fn every_request_meets_one_version_throughout() {
             let world = Rc::clone(&world);
             let old_set = Arc::clone(&old_set);
             requests.spawn_local(async move {
-                let pin = world.shard.admit(key, arrival()).unwrap();
+                let pin = world.shard.admit(key, None, arrival()).unwrap();
                 let version = match Arc::ptr_eq(pin.set(), &old_set) {
                     true => "1.4.0",
                     false => "2.0.0",
@@ -392,7 +392,7 @@ fn every_request_meets_one_version_throughout() {
 fn a_new_set_takes_new_requests_and_the_old_one_is_unloaded_when_its_last_pin_ends() {
     on_shard(|| async {
         let world = serve(&[auth("1.4.0"), MIDDLE, FRONT], "front", Limits::default()).await;
-        let held = world.shard.admit(0, arrival()).unwrap();
+        let held = world.shard.admit(0, None, arrival()).unwrap();
 
         let schema = SampleSchema::new(SCHEMA).unwrap();
         let new = programs(&schema, &[auth("2.0.0"), MIDDLE, FRONT]);
@@ -402,7 +402,7 @@ fn a_new_set_takes_new_requests_and_the_old_one_is_unloaded_when_its_last_pin_en
         world.publish(set);
         world.shard.sweep();
 
-        let fresh = world.shard.admit(0, arrival()).unwrap();
+        let fresh = world.shard.admit(0, None, arrival()).unwrap();
         assert_eq!((held.epoch(), fresh.epoch()), (1, 2));
         let url = "http://shop/?pause=1";
         assert_eq!(
@@ -426,7 +426,7 @@ fn a_new_set_takes_new_requests_and_the_old_one_is_unloaded_when_its_last_pin_en
 fn a_set_that_is_about_to_be_published_survives_the_unloading_of_another() {
     on_shard(|| async {
         let world = serve(&[auth("1.0.0"), MIDDLE, FRONT], "front", Limits::default()).await;
-        let held = world.shard.admit(0, arrival()).unwrap();
+        let held = world.shard.admit(0, None, arrival()).unwrap();
         let schema = SampleSchema::new(SCHEMA).unwrap();
         let mut sets = Vec::new();
         for version in ["1.1.0", "1.2.0"] {
@@ -442,7 +442,7 @@ fn a_set_that_is_about_to_be_published_survives_the_unloading_of_another() {
             tokio::task::yield_now().await;
         }
         world.publish(sets.remove(0));
-        let pin = world.shard.admit(0, arrival()).unwrap();
+        let pin = world.shard.admit(0, None, arrival()).unwrap();
         let seen = world.get(&pin, "http://shop/?pause=0").await.unwrap();
         assert_eq!(seen, ["1.2.0"; 7].join(" "));
     });
@@ -492,7 +492,7 @@ fn at_threshold_0_every_message_moves() {
             ..Limits::default()
         };
         let world = serve(&[auth("1.4.0"), MIDDLE, FRONT], "front", limits).await;
-        let pin = world.shard.admit(0, arrival()).unwrap();
+        let pin = world.shard.admit(0, None, arrival()).unwrap();
         let seen = world.get(&pin, "http://shop/?pause=0").await.unwrap();
         assert_eq!(seen, ["1.4.0"; 7].join(" "));
     });

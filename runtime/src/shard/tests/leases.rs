@@ -5,10 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::Digest;
+use isolith_versions::{Digest, LeaseKind};
 
 use super::*;
-use crate::shard::roots::LeaseKind;
 
 /// Requests that end in their own ways, or not at all.
 const STAYER: Sample<'_> = Sample {
@@ -45,7 +44,7 @@ async fn stayer(limits: Limits) -> Rc<World> {
 fn send(world: &Rc<World>, path: &str) -> tokio::task::JoinHandle<Result<String, CallError>> {
     let (world, url) = (Rc::clone(world), format!("http://shop{path}"));
     tokio::task::spawn_local(async move {
-        let pin = world.shard.admit(0, arrival())?;
+        let pin = world.shard.admit(0, None, arrival())?;
         world.get(&pin, &url).await
     })
 }
@@ -82,7 +81,7 @@ impl World {
             .iter()
             .map(|holder| (holder.kind, holder.count))
             .collect();
-        kinds.sort_by_key(|(kind, _)| *kind as usize);
+        kinds.sort();
         kinds
     }
 
@@ -130,7 +129,7 @@ fn evicting_ends_whatever_holds_the_bundle_and_nothing_else() {
         let waiting = [send(&world, "/never"), send(&world, "/call")];
         send(&world, "/background").await.unwrap().unwrap();
         until("all are held", || world.held("auth").len() == 4).await;
-        let epoch = world.shard.admit(0, arrival()).unwrap().epoch();
+        let epoch = world.shard.admit(0, None, arrival()).unwrap().epoch();
         world.move_on("2.0.0").await;
         let later = send(&world, "/never");
         until("the later one is held", || {
@@ -153,7 +152,7 @@ fn evicting_ends_whatever_holds_the_bundle_and_nothing_else() {
         let aborted = send(&world, "/aborted").await.unwrap().unwrap();
         assert!(aborted.contains("auth 1.0.0 leaks"), "{aborted}");
         assert!(!later.is_finished());
-        let fresh = world.shard.admit(0, arrival()).unwrap();
+        let fresh = world.shard.admit(0, None, arrival()).unwrap();
         assert_eq!(fresh.epoch(), epoch + 1);
         assert_eq!(world.get(&fresh, "http://shop/").await.unwrap(), "done");
         // A second time there is nobody left.
@@ -167,7 +166,7 @@ fn evicting_ends_whatever_holds_the_bundle_and_nothing_else() {
 fn evicting_cuts_a_stream_that_nobody_reads() {
     on_shard(|| async {
         let world = stayer(Limits::default()).await;
-        let pin = world.shard.admit(0, arrival()).unwrap();
+        let pin = world.shard.admit(0, None, arrival()).unwrap();
         let request = HttpRequest {
             method: "GET".into(),
             url: "http://shop/stream".into(),
@@ -203,7 +202,7 @@ fn a_drain_ends_by_its_deadline() {
             ..Limits::default()
         };
         let world = stayer(limits).await;
-        let idle = world.shard.admit(0, arrival()).unwrap();
+        let idle = world.shard.admit(0, None, arrival()).unwrap();
         let waiting = send(&world, "/never");
         until("both are held", || world.held("auth").len() == 2).await;
         // As long as the set takes requests, it is no drain.

