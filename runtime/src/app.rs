@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::select_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,9 +23,13 @@ use crate::limits::Limits;
 use crate::overrides::{self, OverrideQueue};
 use crate::shard;
 use crate::state::Author;
+use crate::trace::Trace;
 
 /// Which records are logged, as in `info,isolith_runtime=debug`.
 const LOG_VARIABLE: &str = "ISOLITH_LOG";
+
+/// How long the end of the trace is waited for.
+const TRACE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why serving could not begin or go on.
 pub(crate) type Failure = Box<dyn std::error::Error>;
@@ -75,6 +79,9 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
         drain: config.routing.drain_timeout,
         ..Limits::default()
     };
+    let opened = config.trace.as_ref();
+    let opened = opened.map(|trace| Trace::open(&config.trace_file(trace), trace.max_mib));
+    let (trace, trace_writer) = opened.transpose()?.unzip();
     let entry = config.app.entry.clone();
     let (shards, shard_limits) = (config.runtime.shards, limits.clone());
     let stores = Stores {
@@ -87,8 +94,15 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
     };
     let deployment = Deployment::start(&config, limits, stores, author, |routing| {
         let spawn = |index| {
-            let (limits, entry) = (shard_limits.clone(), entry.clone());
-            shard::spawn(index, limits, routing.clone(), entry, ingress.server())
+            let (limits, entry, trace) = (shard_limits.clone(), entry.clone(), trace.clone());
+            shard::spawn(
+                index,
+                limits,
+                routing.clone(),
+                entry,
+                trace,
+                ingress.server(),
+            )
         };
         (0..shards).map(spawn).collect()
     });
@@ -96,6 +110,8 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
         deployment = deployment => Rc::new(deployment?),
         () = signals.stop() => return Ok(()),
     };
+    // Only the shards have it now: it ends when they do.
+    drop(trace);
     let service = Service {
         deployment: Rc::clone(&deployment),
         app: config.app.name.clone(),
@@ -127,6 +143,10 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
             tracing::warn!("stopped with requests in flight, which took too long");
         }
         () = signals.stop() => tracing::warn!("stopped at once: asked a second time"),
+    }
+    if let Some(trace) = trace_writer {
+        // Threads that did not end in time still hold it.
+        let _ = tokio::time::timeout(TRACE_PATIENCE, trace.ended()).await;
     }
     match lost {
         true => Err("a shard's thread has ended, which it never should; see the log".into()),

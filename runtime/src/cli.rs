@@ -7,6 +7,7 @@ mod check;
 mod files;
 mod history;
 mod remote;
+mod verify;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -113,6 +114,11 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Check from a trace alone that requests were kept what they are promised
+    Verify {
+        /// What `[trace] file` of the application file names
+        trace: PathBuf,
+    },
     /// Call a method of a service in a running process
     Call {
         /// The service, and its version if another than that of new requests is meant
@@ -169,6 +175,7 @@ fn run(command: Command) -> Result<(), Failure> {
             target,
         } => history::rollback(number, &message, &target),
         Command::Status { json, target } => remote::status(json, &target),
+        Command::Verify { trace } => verify::verify(&trace),
         Command::Call {
             service,
             method,

@@ -18,6 +18,8 @@ pub(crate) use routing::{OverrideGate, Routing, StickyKey};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::de::{DeTable, DeValue};
 
+use crate::trace::TraceSettings;
+
 /// The largest application file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -40,6 +42,7 @@ const KEYS: &[(&str, &[&str])] = &[
         ],
     ),
     ("routing", Routing::KEYS),
+    ("trace", TraceSettings::KEYS),
     ("runtime", &["shards", "move_threshold_bytes"]),
     ("vars", &[]),
 ];
@@ -53,6 +56,8 @@ pub(crate) struct AppConfig {
     pub(crate) http: Http,
     #[serde(default)]
     pub(crate) routing: Routing,
+    /// `None`: nothing is traced.
+    pub(crate) trace: Option<TraceSettings>,
     #[serde(default)]
     pub(crate) runtime: Runtime,
     /// Values of the variables that manifests declare, by service.
@@ -160,6 +165,11 @@ impl AppConfig {
     /// Where bundles, the control socket and the process's lock are kept.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.dir().join(&self.app.data_dir)
+    }
+
+    /// The file of the trace.
+    pub(crate) fn trace_file(&self, settings: &TraceSettings) -> PathBuf {
+        self.dir().join(&settings.file)
     }
 
     /// The bundle files that the patterns match now, each once, sorted.

@@ -22,3 +22,4 @@ mod sample;
 mod script;
 mod shard;
 mod state;
+mod trace;

@@ -129,7 +129,13 @@ pub(crate) async fn serve_samples(
         1,
         Arc::clone(set),
     )));
-    let shard = Shard::new(0, limits, ServiceName::new(entry)?, Arc::clone(&routing));
+    let shard = Shard::new(
+        0,
+        limits,
+        ServiceName::new(entry)?,
+        Arc::clone(&routing),
+        None,
+    );
     for program in programs {
         shard.load(Arc::clone(program)).await?;
     }

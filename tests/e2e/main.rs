@@ -32,6 +32,8 @@ mod isolation;
 mod pins;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod trace;
 
 #[cfg(test)]
 mod support;

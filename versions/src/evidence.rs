@@ -56,6 +56,12 @@ pub enum Record {
         /// The root.
         root: RootId,
     },
+    /// Records could not be written. Only whole requests and single calls are left out, so what is
+    /// there can be checked all the same.
+    Dropped {
+        /// How many.
+        records: u64,
+    },
 }
 
 /// Names one admitted request in a trace.

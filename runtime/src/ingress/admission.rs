@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use http::Request;
 use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
+use isolith_versions::evidence::Choice;
 use isolith_versions::{RequestHead, sticky_key};
 
 use super::{OVERRIDE, PIN, Settings};
@@ -82,7 +83,7 @@ fn by_token(
         .read(token.as_bytes(), SystemTime::now())
         .map_err(|error| asked(Problem::pin_token(&error)))?;
     shard
-        .admit_to(set, arrival)
+        .admit_to(set, Choice::Token, arrival)
         .map_err(|error| match error.kind {
             ErrorKind::PinnedVersionGone => asked(Problem::pinned_version_gone(&set.short())),
             _ => Refusal::Failed(error),
@@ -117,7 +118,7 @@ async fn by_override(
         }
     })?;
     shard
-        .admit_to(set.digest(), arrival)
+        .admit_to(set.digest(), Choice::Override, arrival)
         .map_err(Refusal::Failed)
 }
 

@@ -20,6 +20,7 @@ use crate::error::{CallError, LoadError};
 use crate::isolate::IsolateStats;
 use crate::limits::Limits;
 use crate::program::Program;
+use crate::trace::Trace;
 
 /// Commands that wait for a shard; a sender past them waits.
 const COMMANDS_IN_FLIGHT: usize = 1_024;
@@ -95,6 +96,7 @@ pub(crate) fn spawn(
     limits: Limits,
     routing: Arc<ArcSwap<RoutingTable>>,
     entry: ServiceName,
+    trace: Option<Trace>,
     serve: ServeConnection,
 ) -> io::Result<ShardHandle> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -107,7 +109,7 @@ pub(crate) fn spawn(
         .name(format!("isolith-shard-{index}"))
         .spawn(move || {
             let local = LocalSet::new();
-            let shard = Shard::new(index, limits, entry, routing);
+            let shard = Shard::new(index, limits, entry, routing, trace);
             local.block_on(&runtime, run(shard, receiver, draining, serve));
             // Tasks that still hold isolates go before the thread that they belong to.
             drop(local);

@@ -38,6 +38,7 @@ use crate::isolate::wire::{MOVED, Record, RecordKind};
 use crate::isolate::{Event, Home, Isolate, Segment, Segment0};
 use crate::limits::Limits;
 use crate::platform::ForegroundTask;
+use crate::trace::{ShardTrace, Trace};
 use calls::{Call, CallTable};
 pub(crate) use handle::{JsonCall, JsonReply, ServeConnection, ShardHandle, ShardStats, spawn};
 pub(crate) use leases::Holders;
@@ -77,6 +78,7 @@ pub(crate) struct Shard {
     /// The other end of `tasks`, until the pump takes it.
     posted_tasks: RefCell<Option<UnboundedReceiver<ForegroundTask>>>,
     admitted: Cell<u64>,
+    trace: Option<ShardTrace>,
 }
 
 impl Shard {
@@ -86,6 +88,7 @@ impl Shard {
         limits: Limits,
         entry: ServiceName,
         routing: Arc<ArcSwap<RoutingTable>>,
+        trace: Option<Trace>,
     ) -> Rc<Self> {
         crate::platform::init_once();
         let (tasks, posted_tasks) = mpsc::unbounded_channel();
@@ -107,6 +110,7 @@ impl Shard {
             tasks,
             posted_tasks: RefCell::new(Some(posted_tasks)),
             admitted: Cell::new(0),
+            trace: trace.map(ShardTrace::new),
             limits,
         })
     }
@@ -174,15 +178,13 @@ impl Shard {
             ));
         }
         let (import, method) = (record.target >> 16, record.target & 0xffff);
-        let target = usize::try_from(import)
-            .ok()
-            .and_then(|import| root.set.target(caller.slot, import))
-            .ok_or_else(|| {
-                CallError::host(
-                    Kind::PinnedVersionGone,
-                    "the version set of this request has no such edge",
-                )
-            })?;
+        let import = usize::try_from(import).unwrap_or(usize::MAX);
+        let target = root.set.target(caller.slot, import).ok_or_else(|| {
+            CallError::host(
+                Kind::PinnedVersionGone,
+                "the version set of this request has no such edge",
+            )
+        })?;
         let (callee, export) = (Rc::clone(&target.callee), target.export);
         if callee.queued() >= self.limits.queued_records_per_isolate {
             return Err(bound(
@@ -210,6 +212,10 @@ impl Shard {
                 )
             })?;
         root.begin_call(self.now.get());
+        if let (Some(trace), Some(traced)) = (&self.trace, root.traced()) {
+            let (caller, callee) = (&caller.program.facts, &callee.program.facts);
+            trace.call(traced, root.set.set.digest(), caller, import, callee);
+        }
         let incoming = Record {
             id: to_words(call),
             target: (i32::from(export) << 16) | method,

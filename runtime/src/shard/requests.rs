@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::{Digest, LeaseKind, RequestHead, VersionSet};
+use isolith_versions::evidence::Choice;
+use isolith_versions::{Digest, LeaseKind, RequestHead, RoutingTable, VersionSet};
 use tokio::sync::oneshot;
 
 use super::Shard;
@@ -97,13 +98,16 @@ impl Shard {
                 ),
             )
         })?;
-        self.pin(set, admission.epoch, arrival)
+        let by = Choice::Table(admission.mask);
+        self.pin(set, &table, by, arrival)
     }
 
-    /// Admits a request to the set with this digest, if it is loaded here: in force or draining.
+    /// Admits a request to the set with this digest, if it is loaded here: in force, draining, or
+    /// made ready for overrides. `by` says who asked for it.
     pub(crate) fn admit_to(
         self: &Rc<Self>,
         set: Digest,
+        by: Choice,
         arrival: Arrival,
     ) -> Result<Pin, CallError> {
         let known = {
@@ -115,20 +119,22 @@ impl Shard {
             let text = format!("set {} is not loaded on shard {}", set.short(), self.index);
             CallError::host(Kind::PinnedVersionGone, text)
         })?;
-        let epoch = self.routing.load().epoch();
-        self.pin(known, epoch, arrival)
+        self.pin(known, &self.routing.load(), by, arrival)
     }
 
     fn pin(
         self: &Rc<Self>,
         set: Rc<ShardSet>,
-        epoch: u64,
+        table: &Arc<RoutingTable>,
+        by: Choice,
         arrival: Arrival,
     ) -> Result<Pin, CallError> {
         set.life.set(SetLife::Published);
         let versions = Arc::clone(&set.set);
         let mut roots = self.roots.borrow_mut();
-        let root = roots.insert(set, arrival.id, arrival.now);
+        let trace = self.trace.as_ref();
+        let traced = trace.and_then(|trace| trace.admit(table, &set.set, arrival.id, by));
+        let root = roots.insert(set, arrival.id, arrival.now, traced);
         let root = root.ok_or_else(|| {
             super::bound(
                 "requests_in_flight_per_shard",
@@ -141,7 +147,7 @@ impl Shard {
             shard: Rc::clone(self),
             root,
             set: versions,
-            epoch,
+            epoch: table.epoch(),
             deadline: arrival.deadline,
         })
     }

@@ -11,6 +11,7 @@ use super::wiring::ShardSet;
 use crate::http::RequestId;
 use crate::isolate::Isolate;
 use crate::isolate::keys::RootKey;
+use crate::trace::TracedRoot;
 
 /// What a root may still do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub(crate) struct Root {
     /// `ctx.waitUntil`, and calls accepted and not yet settled, which do not keep the root active.
     leases: [Lease; KINDS.len()],
     asker: Option<Asker>,
+    /// If the trace has it.
+    traced: Option<TracedRoot>,
 }
 
 /// One kind of hold that keeps a bundle loaded.
@@ -110,6 +113,11 @@ impl Root {
     /// Adds a call. `now` may lag a little.
     pub(crate) fn begin_call(&mut self, now: Instant) {
         self.add(LeaseKind::Call, now);
+    }
+
+    /// What the trace knows it by.
+    pub(crate) fn traced(&self) -> Option<&TracedRoot> {
+        self.traced.as_ref()
     }
 
     /// Takes away who waits for the answer.
@@ -157,6 +165,7 @@ impl RootTable {
         set: Rc<ShardSet>,
         request: RequestId,
         now: Instant,
+        traced: Option<TracedRoot>,
     ) -> Option<RootKey> {
         if self.roots.len() >= self.max_roots {
             return None;
@@ -171,6 +180,7 @@ impl RootTable {
                 since: now,
             }; KINDS.len()],
             asker: None,
+            traced,
         };
         root.add(LeaseKind::Request, now);
         Some(self.roots.insert(root))

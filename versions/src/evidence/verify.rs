@@ -25,6 +25,8 @@ pub struct Report {
     pub sets: u64,
     /// Routing tables that were published.
     pub tables: u64,
+    /// Records that the trace says are missing.
+    pub dropped: u64,
     /// How many promises were broken.
     pub broken: u64,
     /// The first of them.
@@ -101,6 +103,7 @@ impl Verifier {
             } => {
                 self.call(&root, set, caller, callee, &import);
             }
+            Record::Dropped { records } => self.report.dropped += records,
             Record::End { root } => {
                 if self.roots.remove(&root).is_none() {
                     self.broken(
