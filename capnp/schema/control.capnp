@@ -176,6 +176,13 @@ struct Edge {
   # The callee's name for it.
 }
 
+struct ErrorCount {
+  kind @0 :Text;
+  # As in `CallError.Kind`.
+
+  count @1 :UInt64;
+}
+
 struct BundleStatus {
   service @0 :Text;
   version @1 :Text;
@@ -202,6 +209,13 @@ struct BundleStatus {
 
   leases @9 :UInt64;
   # What keeps the bundle loaded now.
+
+  errorKinds @10 :List(ErrorCount);
+  # The errors by kind.
+
+  p50Micros @11 :UInt64;
+  p99Micros @12 :UInt64;
+  # How long it took to handle HTTP requests and a sample of the calls; 0 if there were none.
 
   enum State {
     loaded @0;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use isolith_versions::{Digest, VersionSet};
+use isolith_versions::{Bin, Digest, Histogram, VersionSet};
 
 use super::service::Service;
 use super::status::{BundleStatus, EdgeStatus, SetStatus, Status};
@@ -118,6 +118,15 @@ fn bundles(snapshot: &Snapshot, sets: &[SetStatus]) -> Vec<BundleStatus> {
             (true, true) => "failed",
             (true, false) => "loaded",
         };
+        let mut error_kinds = BTreeMap::<String, u64>::new();
+        let mut latency = Histogram::new();
+        for isolate in &isolates {
+            latency.add(&isolate.latency);
+            for (kind, count) in &isolate.errors_by_kind {
+                *error_kinds.entry((*kind).to_owned()).or_default() += count;
+            }
+        }
+        let at = |quantile| latency.quantile(quantile).map_or(0, Bin::end_micros);
         BundleStatus {
             service: id.service.to_string(),
             version: id.version.to_string(),
@@ -129,6 +138,9 @@ fn bundles(snapshot: &Snapshot, sets: &[SetStatus]) -> Vec<BundleStatus> {
             requests: isolates.iter().map(|isolate| isolate.requests).sum(),
             errors: isolates.iter().map(|isolate| isolate.errors).sum(),
             leases: naming().map(|set| set.pins).sum(),
+            error_kinds,
+            p50_micros: at(0.5),
+            p99_micros: at(0.99),
         }
     };
     snapshot.world.bundles().iter().map(status).collect()

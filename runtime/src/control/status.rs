@@ -1,5 +1,7 @@
 //! A process's status, as it crosses the socket and as `isolith status --json` prints it.
 
+use std::collections::BTreeMap;
+
 use isolith_capnp::control_capnp::{self, set_status, status};
 use isolith_versions::Digest;
 use serde::Serialize;
@@ -74,6 +76,11 @@ pub(crate) struct BundleStatus {
     pub(crate) requests: u64,
     /// Those of them that failed.
     pub(crate) errors: u64,
+    /// Those of them, by kind.
+    pub(crate) error_kinds: BTreeMap<String, u64>,
+    /// How long it took to handle HTTP requests and a sample of the calls, 0 for none.
+    pub(crate) p50_micros: u64,
+    pub(crate) p99_micros: u64,
     /// Pins of sets that name it.
     pub(crate) leases: u64,
 }
@@ -210,6 +217,15 @@ impl BundleStatus {
         to.set_requests(self.requests);
         to.set_errors(self.errors);
         to.set_leases(self.leases);
+        to.set_p50_micros(self.p50_micros);
+        to.set_p99_micros(self.p99_micros);
+        let count = u32::try_from(self.error_kinds.len()).unwrap_or(u32::MAX);
+        let mut kinds = to.init_error_kinds(count);
+        for (place, (kind, count)) in (0..).zip(&self.error_kinds) {
+            let mut to = kinds.reborrow().get(place);
+            to.set_kind(&kind[..]);
+            to.set_count(*count);
+        }
     }
 
     fn read(from: control_capnp::bundle_status::Reader<'_>) -> Result<Self, capnp::Error> {
@@ -224,6 +240,13 @@ impl BundleStatus {
             requests: from.get_requests(),
             errors: from.get_errors(),
             leases: from.get_leases(),
+            p50_micros: from.get_p50_micros(),
+            p99_micros: from.get_p99_micros(),
+            error_kinds: from
+                .get_error_kinds()?
+                .iter()
+                .map(|kind| Ok((kind.get_kind()?.to_string()?, kind.get_count())))
+                .collect::<Result<_, capnp::Error>>()?,
         })
     }
 }
@@ -292,6 +315,9 @@ mod tests {
             requests: 3,
             errors: 4,
             leases: 5,
+            error_kinds: BTreeMap::from([("failed".into(), 4)]),
+            p50_micros: 6,
+            p99_micros: 7,
         };
         let status = Status {
             version: "0.1.0".into(),

@@ -67,6 +67,9 @@ pub(super) async fn respond(
         micros = started.elapsed().as_micros() as u64,
         "{method}"
     );
+    if let Some(admitted) = &admitted {
+        admitted.pin.answered(response.status().is_server_error());
+    }
     let headers = response.headers_mut();
     headers.remove(PIN);
     let pin = admitted.map(|Admitted { pin, token }| {

@@ -32,7 +32,7 @@ enum Source {
 
 struct Hold {
     /// `None` if the request was never admitted.
-    _pin: Option<shard::Pin>,
+    pin: Option<shard::Pin>,
     request: RequestId,
 }
 
@@ -68,7 +68,7 @@ impl ResponseBody {
             self.source = Source::Ended;
         }
         if !self.is_end_stream() {
-            self.hold = Some(Hold { _pin: pin, request });
+            self.hold = Some(Hold { pin, request });
         }
         self
     }
@@ -96,6 +96,9 @@ impl Body for ResponseBody {
             Some(Err(reason)) => {
                 if let Some(hold) = &self.hold {
                     tracing::error!("request {}: the response broke off: {reason}", hold.request);
+                    if let Some(pin) = &hold.pin {
+                        pin.broke_off();
+                    }
                 }
                 *self = ResponseBody {
                     source: Source::Ended,

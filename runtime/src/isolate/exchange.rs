@@ -80,6 +80,9 @@ impl Isolate {
         let failed = response.is_err();
         let streams = matches!(&response, Ok(head) if matches!(head.body, HttpBody::Stream(_)));
         self.count(failed);
+        if let Err(error) = &response {
+            self.failed_with(error.kind);
+        }
         let undelivered = self.with_exchange(exchange, |entry| match entry.reply.take() {
             Some(reply) => {
                 // The client may be gone; then its abort is on the way.

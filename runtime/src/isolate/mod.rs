@@ -13,6 +13,7 @@ mod glue;
 mod inbox;
 pub(crate) mod keys;
 mod memory;
+mod metrics;
 mod native;
 mod snapshot;
 mod thrown;
@@ -22,11 +23,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot};
 
-use isolith_versions::Digest;
+use isolith_capnp::error_capnp::call_error::Kind;
+use isolith_versions::{Digest, Histogram};
 
 use crate::error::{CallError, LoadError};
 use crate::host::{HostConfig, HostState, LogLevel, LogRecord};
@@ -40,6 +43,7 @@ pub(crate) use engine::Evaluation;
 use exchange::Exchange;
 use inbox::Inbox;
 use keys::{CallKey, RootKey};
+use metrics::Metrics;
 use native::Owner;
 use wire::{MOVED, Record, Wire};
 
@@ -76,6 +80,10 @@ pub(crate) struct IsolateStats {
     pub(crate) requests: u64,
     /// Those of them that failed.
     pub(crate) errors: u64,
+    /// Why, by the kinds' names.
+    pub(crate) errors_by_kind: Vec<(&'static str, u64)>,
+    /// How long they took: each HTTP request, and a sample of the calls.
+    pub(crate) latency: Histogram,
 }
 
 /// Where an isolate is in its life.
@@ -161,6 +169,7 @@ pub(crate) struct Isolate {
     progress: Notify,
     handled: Cell<u64>,
     failed: Cell<u64>,
+    metrics: RefCell<Metrics>,
     engine: RefCell<Engine>,
 }
 
@@ -230,6 +239,7 @@ impl Isolate {
                 progress: Notify::new(),
                 handled: Cell::new(0),
                 failed: Cell::new(0),
+                metrics: RefCell::default(),
                 engine: RefCell::new(engine),
                 program,
             }
@@ -278,6 +288,8 @@ impl Isolate {
             external_bytes: heap.external_bytes as u64,
             requests: self.handled.get(),
             errors: self.failed.get(),
+            errors_by_kind: self.metrics.borrow().errors(),
+            latency: self.metrics.borrow().latency().clone(),
         }
     }
 
@@ -394,6 +406,16 @@ impl Isolate {
         }
     }
 
+    /// Notes why something that this isolate handled failed.
+    pub(crate) fn failed_with(&self, kind: Kind) {
+        self.metrics.borrow_mut().failed(kind);
+    }
+
+    /// Notes that something that this isolate handled took from then to now.
+    pub(crate) fn took(&self, since: Instant) {
+        self.metrics.borrow_mut().took(since);
+    }
+
     /// Runs a method of an export with a JSON argument; the result is JSON. Returns the call's
     /// number, too.
     pub(crate) fn call_json(
@@ -422,6 +444,9 @@ impl Isolate {
 
     fn reply_json(&self, id: i32, reply: Result<String, CallError>) {
         self.count(reply.is_err());
+        if let Err(error) = &reply {
+            self.failed_with(error.kind);
+        }
         if let Ok(id) = usize::try_from(id)
             && let Some(sender) = self.json_replies.borrow_mut().try_remove(id)
         {

@@ -352,7 +352,7 @@ fn position(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_
 }
 
 /// The kinds by the names that JavaScript and the schema use for them.
-const KINDS: [(Kind, &str); 15] = [
+pub(super) const KINDS: [(Kind, &str); 15] = [
     (Kind::Failed, "failed"),
     (Kind::Overloaded, "overloaded"),
     (Kind::Disconnected, "disconnected"),

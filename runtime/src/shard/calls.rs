@@ -1,6 +1,7 @@
 //! The calls that a shard has accepted and not yet settled.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use slotmap::SlotMap;
 
@@ -14,6 +15,8 @@ pub(crate) struct Call {
     pub(crate) pending: i32,
     pub(crate) callee: Rc<Isolate>,
     pub(crate) root: RootKey,
+    /// When it began, of the calls whose duration is looked at.
+    pub(crate) since: Option<Instant>,
 }
 
 /// The calls under way on one shard.

@@ -15,7 +15,7 @@ use semver::Version;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
-use super::{Holders, Shard};
+use super::{EntrySample, Holders, Shard};
 use crate::error::{CallError, LoadError};
 use crate::isolate::IsolateStats;
 use crate::limits::Limits;
@@ -63,6 +63,7 @@ enum Command {
     Sweep,
     Call(JsonCall, oneshot::Sender<Result<JsonReply, CallError>>),
     Stats(oneshot::Sender<ShardStats>),
+    Samples(oneshot::Sender<Vec<EntrySample>>),
     Holders(Digest, oneshot::Sender<Holders>),
     Evict(Digest, String, oneshot::Sender<usize>),
     Connection(TcpStream),
@@ -160,6 +161,9 @@ async fn run(
             Command::Stats(reply) => {
                 let _ = reply.send(shard.stats());
             }
+            Command::Samples(reply) => {
+                let _ = reply.send(shard.samples.borrow_mut().take());
+            }
             Command::Holders(bundle, reply) => {
                 let _ = reply.send(shard.holders(bundle));
             }
@@ -226,6 +230,12 @@ impl ShardHandle {
     /// What the shard holds and did. Enters each isolate for a moment.
     pub(crate) async fn stats(&self) -> ShardStats {
         self.ask(Command::Stats).await.unwrap_or_default()
+    }
+
+    /// What requests were like since the last time, by what they were admitted to.
+    #[allow(dead_code, reason = "for the control plane")]
+    pub(crate) async fn take_samples(&self) -> Vec<EntrySample> {
+        self.ask(Command::Samples).await.unwrap_or_default()
     }
 
     /// What keeps the bundle with this digest loaded on the shard.

@@ -15,6 +15,7 @@ mod load;
 mod pump;
 mod requests;
 pub(crate) mod roots;
+mod samples;
 #[cfg(test)]
 mod tests;
 mod watchdog;
@@ -44,8 +45,13 @@ pub(crate) use handle::{JsonCall, JsonReply, ServeConnection, ShardHandle, Shard
 pub(crate) use leases::Holders;
 pub(crate) use requests::{Arrival, Pin};
 use roots::{Request, RootState, RootTable};
+pub(crate) use samples::EntrySample;
+use samples::Samples;
 use watchdog::Watch;
 use wiring::ShardSet;
+
+/// Of so many calls between isolates, one's duration is looked at.
+const CALLS_PER_SAMPLE: u32 = 8;
 
 /// One thread's isolates, the sets that wire them, and the requests that they serve.
 pub(crate) struct Shard {
@@ -78,6 +84,9 @@ pub(crate) struct Shard {
     /// The other end of `tasks`, until the pump takes it.
     posted_tasks: RefCell<Option<UnboundedReceiver<ForegroundTask>>>,
     admitted: Cell<u64>,
+    /// Calls accepted, for picking a sample of them.
+    calls_accepted: Cell<u32>,
+    samples: RefCell<Samples>,
     trace: Option<ShardTrace>,
 }
 
@@ -110,6 +119,8 @@ impl Shard {
             tasks,
             posted_tasks: RefCell::new(Some(posted_tasks)),
             admitted: Cell::new(0),
+            calls_accepted: Cell::new(0),
+            samples: RefCell::default(),
             trace: trace.map(ShardTrace::new),
             limits,
         })
@@ -161,6 +172,13 @@ impl Shard {
         run()
     }
 
+    /// The time, for one call in [`CALLS_PER_SAMPLE`]: two looks at the clock are 3 % of a call.
+    fn sampled(&self) -> Option<Instant> {
+        let accepted = self.calls_accepted.get();
+        self.calls_accepted.set(accepted.wrapping_add(1));
+        accepted.is_multiple_of(CALLS_PER_SAMPLE).then(Instant::now)
+    }
+
     /// Accepts a call that `caller` posted, or says why not. P3: the callee is the one that the
     /// root's pinned set names for this caller's import.
     fn accept(&self, caller: &Rc<Isolate>, record: &Record, key: RootKey) -> Result<(), CallError> {
@@ -203,6 +221,7 @@ impl Shard {
                 pending: record.id.0,
                 callee: Rc::clone(&callee),
                 root: key,
+                since: self.sampled(),
             })
             .ok_or_else(|| {
                 bound(
@@ -236,6 +255,9 @@ impl Shard {
             return;
         };
         callee.count(false);
+        if let Some(since) = call.since {
+            callee.took(since);
+        }
         self.end_call(&call);
         match self.segment0(callee, record, &moved) {
             Ok(segment0) => {
@@ -384,6 +406,10 @@ impl Home for Shard {
             return;
         };
         callee.count(true);
+        callee.failed_with(error.kind);
+        if let Some(since) = call.since {
+            callee.took(since);
+        }
         self.end_call(&call);
         call.caller.push(Event::CallFailed {
             pending: call.pending,

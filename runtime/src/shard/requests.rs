@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use isolith_capnp::error_capnp::call_error::Kind;
 use isolith_versions::evidence::Choice;
-use isolith_versions::{Digest, LeaseKind, RequestHead, RoutingTable, VersionSet};
+use isolith_versions::{Admission, Digest, LeaseKind, RequestHead, RoutingTable, VersionSet};
 use tokio::sync::oneshot;
 
 use super::Shard;
 use super::handle::{JsonCall, JsonReply};
 use super::roots::{Asker, Request};
+use super::samples::Counted;
 use super::wiring::{SetLife, ShardSet};
 use crate::error::CallError;
 use crate::http::{HttpRequest, HttpResponse, RequestId};
@@ -38,6 +39,8 @@ pub(crate) struct Pin {
     set: Arc<VersionSet>,
     epoch: u64,
     deadline: Instant,
+    /// `None` if the request is not compared with others.
+    counted: Option<Counted>,
 }
 
 impl Pin {
@@ -50,10 +53,26 @@ impl Pin {
     pub(crate) fn set(&self) -> &Arc<VersionSet> {
         &self.set
     }
+
+    /// The head of the response is there, or the error that stands for it.
+    pub(crate) fn answered(&self, failed: bool) {
+        if let Some(counted) = &self.counted {
+            self.shard.samples.borrow_mut().answered(counted, failed);
+        }
+    }
+
+    /// The response broke off after its head.
+    pub(crate) fn broke_off(&self) {
+        if let Some(counted) = &self.counted {
+            self.shard.samples.borrow_mut().broke_off(counted);
+        }
+    }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
+        // Of a client that did not wait for the answer it is known that it took at least so long.
+        self.answered(false);
         let (shard, root) = (Rc::clone(&self.shard), self.root);
         shard.release(root, LeaseKind::Request);
         // P8, P11: what the request has left behind gets a deadline of its own.
@@ -88,6 +107,17 @@ impl Shard {
     ) -> Result<Pin, CallError> {
         let table = self.routing.load();
         let admission = table.admit(key, head);
+        let mut pin = self.pin_admitted(&table, &admission, arrival)?;
+        pin.counted = Counted::new(&table, &admission, arrival.now);
+        Ok(pin)
+    }
+
+    fn pin_admitted(
+        self: &Rc<Self>,
+        table: &Arc<RoutingTable>,
+        admission: &Admission<'_>,
+        arrival: Arrival,
+    ) -> Result<Pin, CallError> {
         let set = self.find_set(admission.set).ok_or_else(|| {
             CallError::host(
                 Kind::PinnedVersionGone,
@@ -99,7 +129,7 @@ impl Shard {
             )
         })?;
         let by = Choice::Table(admission.mask);
-        self.pin(set, &table, by, arrival)
+        self.pin(set, table, by, arrival)
     }
 
     /// Admits a request to the set with this digest, if it is loaded here: in force, draining, or
@@ -149,6 +179,7 @@ impl Shard {
             set: versions,
             epoch: table.epoch(),
             deadline: arrival.deadline,
+            counted: None,
         })
     }
 
@@ -176,6 +207,7 @@ impl Shard {
                     format!("the version set has no entry service {}", self.entry),
                 )
             })?;
+        let started = Instant::now();
         let (sender, receiver) = oneshot::channel();
         // The glue needs to know that there is a body; the body itself stays in the exchange.
         let body = request.body.take();
@@ -195,6 +227,7 @@ impl Shard {
             has_body,
         });
         let response = self.by_deadline(pin, receiver).await;
+        entry.took(started);
         match &response {
             // The service still writes the body; a dropped receiver tells it that nobody reads.
             Ok(_) => guard.exchange = None,
@@ -213,7 +246,9 @@ impl Shard {
             now: Instant::now(),
             deadline: call.deadline,
         };
-        let pin = self.admit(fastrand::u64(..), None, arrival)?;
+        let table = self.routing.load();
+        let pin = self.pin_admitted(&table, &table.admit(fastrand::u64(..), None), arrival)?;
+        drop(table);
         let (isolate, export) = self.json_target(&pin, &call)?;
         let (id, receiver) = isolate.call_json(pin.root, export, call.method, call.argument);
         let asker = Asker::Json(Rc::clone(&isolate), id);

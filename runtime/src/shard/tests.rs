@@ -1,6 +1,7 @@
 //! A shard with real isolates: pins, errors, bounds, moved buffers, unloading.
 
 mod leases;
+mod samples;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,0 +1,114 @@
+//! What requests were like, by what they were admitted to: the material of a rollout's judgement.
+//!
+//! Only requests count for which the routing table chose a set while rollouts were under way: one
+//! that names its version has nothing to be compared with.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::time::Instant;
+
+use isolith_versions::{Admission, Mask, RoutingTable, Sample};
+
+/// Combinations that a shard keeps samples of, until somebody takes them; requests to others do not
+/// count then.
+const MAX_SAMPLES: usize = 512;
+
+/// HTTP requests that were admitted by one table to one combination of rollouts.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "for the control plane")]
+pub(crate) struct EntrySample {
+    pub(crate) epoch: u64,
+    pub(crate) mask: Mask,
+    /// The rollouts of the mask that a rule chose.
+    pub(crate) ruled: Mask,
+    pub(crate) sample: Sample,
+}
+
+/// What a request was admitted to: epoch, mask and ruled mask.
+type Place = (u64, Mask, Mask);
+
+/// The samples of one shard.
+#[derive(Default)]
+pub(super) struct Samples(HashMap<Place, Sample>);
+
+/// How one request counts.
+pub(super) struct Counted {
+    place: Place,
+    admitted: Instant,
+    state: Cell<State>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not answered.
+    Open,
+    Succeeded,
+    Failed,
+}
+
+impl Samples {
+    /// All samples since the last time.
+    pub(super) fn take(&mut self) -> Vec<EntrySample> {
+        let samples = self.0.drain();
+        samples
+            .map(|((epoch, mask, ruled), sample)| EntrySample {
+                epoch,
+                mask,
+                ruled,
+                sample,
+            })
+            .collect()
+    }
+
+    /// The request was answered now; only its first answer counts.
+    pub(super) fn answered(&mut self, request: &Counted, failed: bool) {
+        if request.state.get() != State::Open {
+            return;
+        }
+        request.state.set(match failed {
+            true => State::Failed,
+            false => State::Succeeded,
+        });
+        let micros = u64::try_from(request.admitted.elapsed().as_micros());
+        if let Some(sample) = self.at(request.place) {
+            sample.requests += 1;
+            sample.errors += u64::from(failed);
+            sample.latency.record(micros.unwrap_or(u64::MAX));
+        }
+    }
+
+    /// The request's response broke off after its head.
+    pub(super) fn broke_off(&mut self, request: &Counted) {
+        if request.state.replace(State::Failed) == State::Succeeded
+            && let Some(sample) = self.at(request.place)
+        {
+            // It may have been counted in a sample that was taken; then this one has an error more.
+            sample.errors += 1;
+            sample.requests = sample.requests.max(sample.errors);
+        }
+    }
+
+    fn at(&mut self, place: Place) -> Option<&mut Sample> {
+        match self.0.len() < MAX_SAMPLES || self.0.contains_key(&place) {
+            true => Some(self.0.entry(place).or_default()),
+            false => None,
+        }
+    }
+}
+
+impl Counted {
+    /// `None` if there is nothing to compare the request with.
+    pub(super) fn new(
+        table: &RoutingTable,
+        admission: &Admission<'_>,
+        admitted: Instant,
+    ) -> Option<Self> {
+        let place = (admission.epoch, admission.mask, admission.ruled);
+        let counted = Counted {
+            place,
+            admitted,
+            state: Cell::new(State::Open),
+        };
+        (!table.splits().is_empty()).then_some(counted)
+    }
+}
