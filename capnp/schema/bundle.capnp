@@ -45,6 +45,9 @@ struct Bundle {
 
   dependencies @10 :List(Dependency);
   # The npm packages whose code was inlined into the modules, by name, then version.
+
+  fetches @11 :List(Fetch);
+  # Bindings for outbound requests.
 }
 
 struct Module {
@@ -92,6 +95,14 @@ struct Import {
   # For people: "schema/auth.capnp:Auth".
 }
 
+struct Fetch {
+  name @0 :Text;
+  # The property of `env` that holds the binding: "GEO".
+
+  origins @1 :List(Text);
+  # Where its requests may go: "https://api.example.com", "https://*.example.com:8443".
+}
+
 struct Var {
   name @0 :Text;
   # The property of `env` that holds the value, a string.
@@ -102,6 +113,9 @@ struct Var {
 
     default @2 :Text;
     # The value if the application gives none.
+
+    secret @3 :Void;
+    # The application must give a value, from where it keeps secrets.
   }
 }
 

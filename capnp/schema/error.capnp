@@ -62,5 +62,8 @@ struct CallError {
 
     evicted @14;
     # An operator, or the end of a drain, ended the request.
+
+    notGranted @15;
+    # The service reached for what its manifest does not ask for or its deployment does not grant.
   }
 }

@@ -3,6 +3,7 @@
 //! One parse finds every unknown key, with its line and the nearest known one; of wrong values the
 //! first is reported. Everything has a default but the name, the entry and the bundles.
 
+mod given;
 mod routing;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use given::SecretSource;
+pub(crate) use given::{Given, Grants, Secret};
 use isolith_services::{Problem, Problems};
 use isolith_versions::ServiceName;
 pub(crate) use routing::{OverrideGate, Routing, StickyKey};
@@ -45,7 +48,12 @@ const KEYS: &[(&str, &[&str])] = &[
     ("trace", TraceSettings::KEYS),
     ("runtime", &["shards", "move_threshold_bytes"]),
     ("vars", &[]),
+    ("secrets", &[]),
+    ("grants", &[]),
 ];
+
+/// Tables whose keys are services.
+const BY_SERVICE: [&str; 3] = ["vars", "secrets", "grants"];
 
 /// A checked application file.
 #[derive(Debug, serde::Deserialize)]
@@ -61,8 +69,14 @@ pub(crate) struct AppConfig {
     #[serde(default)]
     pub(crate) runtime: Runtime,
     /// Values of the variables that manifests declare, by service.
-    #[serde(default, deserialize_with = "vars")]
+    #[serde(default, deserialize_with = "by_service")]
     pub(crate) vars: BTreeMap<ServiceName, BTreeMap<String, String>>,
+    /// Where the secrets that manifests declare are kept, by service.
+    #[serde(default, deserialize_with = "by_service")]
+    secrets: BTreeMap<ServiceName, BTreeMap<String, SecretSource>>,
+    /// What services may do besides calling each other.
+    #[serde(default, deserialize_with = "by_service")]
+    grants: BTreeMap<ServiceName, Grants>,
     /// Where the file is, as it was named.
     #[serde(skip)]
     file: PathBuf,
@@ -160,6 +174,28 @@ impl AppConfig {
             return Err(Problem::new(name, "[app] bundles names no file", hint).into());
         }
         Ok(config)
+    }
+
+    /// What each service is given. Reads the secrets.
+    ///
+    /// # Errors
+    /// If a secret is not where the file says it is.
+    pub(crate) fn given(&self) -> Result<BTreeMap<ServiceName, Given>, Problems> {
+        let mut all: BTreeMap<ServiceName, Given> = BTreeMap::new();
+        for (service, vars) in &self.vars {
+            all.entry(service.clone()).or_default().vars = vars.clone();
+        }
+        for (service, grants) in &self.grants {
+            all.entry(service.clone()).or_default().grants = grants.clone();
+        }
+        for (service, sources) in &self.secrets {
+            let given = all.entry(service.clone()).or_default();
+            for (name, source) in sources {
+                let secret = source.read(&self.file, service, name)?;
+                given.secrets.insert(name.clone(), secret);
+            }
+        }
+        Ok(all)
     }
 
     /// Where bundles, the control socket and the process's lock are kept.
@@ -263,7 +299,7 @@ fn unknown_keys(file: &str, text: &str, root: &DeTable<'_>) -> Vec<Problem> {
     };
     let tables: Vec<_> = KEYS.iter().map(|(table, _)| *table).collect();
     check(root, "the application file", &tables);
-    for (name, known) in KEYS.iter().filter(|(name, _)| *name != "vars") {
+    for (name, known) in KEYS.iter().filter(|(name, _)| !BY_SERVICE.contains(name)) {
         if let Some(DeValue::Table(table)) = root.get(*name).map(|value| value.get_ref()) {
             check(table, &format!("[{name}]"), known);
         }
@@ -319,15 +355,14 @@ fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
     Ok(Duration::from_millis(millis as u64))
 }
 
-fn vars<'de, D>(
-    deserializer: D,
-) -> Result<BTreeMap<ServiceName, BTreeMap<String, String>>, D::Error>
+fn by_service<'de, D, T>(deserializer: D) -> Result<BTreeMap<ServiceName, T>, D::Error>
 where
     D: Deserializer<'de>,
+    T: Deserialize<'de>,
 {
-    BTreeMap::<String, BTreeMap<String, String>>::deserialize(deserializer)?
+    BTreeMap::<String, T>::deserialize(deserializer)?
         .into_iter()
-        .map(|(service, vars)| Ok((ServiceName::new(&service).map_err(D::Error::custom)?, vars)))
+        .map(|(service, entry)| Ok((ServiceName::new(&service).map_err(D::Error::custom)?, entry)))
         .collect()
 }
 

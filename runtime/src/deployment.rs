@@ -25,6 +25,7 @@ use tokio::sync::Mutex;
 pub(crate) use catalog::{Catalog, Plan, Pool};
 pub(crate) use start::Stores;
 
+use crate::config::Given;
 use crate::error::CallError;
 use crate::limits::Limits;
 use crate::program::Program;
@@ -34,8 +35,8 @@ use crate::state::{Author, Change, Entry, Head, StateStore};
 /// Sets that are no longer in force and that a status can still describe, if they are pinned.
 const MAX_FORMER_SETS: usize = 64;
 
-/// Values of variables, by service.
-pub(crate) type Vars = BTreeMap<ServiceName, BTreeMap<String, String>>;
+/// What the application gives its services.
+pub(crate) type AllGiven = BTreeMap<ServiceName, Given>;
 
 /// Why a change was not carried out: lines for a person.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +61,7 @@ pub(crate) struct Deployment {
     store: BundleStore,
     history: Arc<StateStore>,
     entry: ServiceName,
-    vars: Vars,
+    given: AllGiven,
     limits: Limits,
     /// Held through a whole change: one deploys after the other.
     state: Mutex<State>,

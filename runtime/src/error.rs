@@ -156,6 +156,34 @@ pub(crate) enum LoadError {
         /// The variable.
         name: String,
     },
+    /// A secret that the manifest declares has no value.
+    #[error(
+        "{bundle}: secret {name} has no value; say under [secrets.{service}] in the application \
+         file where it is kept: `{name} = {{ file = \"...\" }}` or `{name} = {{ env = \"...\" }}`"
+    )]
+    MissingSecret {
+        /// `service@version`
+        bundle: String,
+        /// The service alone.
+        service: String,
+        /// The secret's name.
+        name: String,
+    },
+    /// It asks for outbound requests that the application does not grant.
+    #[error(
+        "{bundle}: binding {name} asks to fetch {origin}, which is not granted; add it to `fetch` \
+         under [grants.{service}] in the application file, if that is meant"
+    )]
+    NotGranted {
+        /// `service@version`
+        bundle: String,
+        /// The service alone.
+        service: String,
+        /// The binding.
+        name: String,
+        /// The first origin that is not granted.
+        origin: String,
+    },
     /// Its schema cannot be bound.
     #[error("{bundle}: {reason}")]
     Schema {

@@ -212,6 +212,7 @@ fn classify(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
         ErrorKind::TooLarge => (internal, "too-large", "Message too large"),
         ErrorKind::BadMessage => (internal, "bad-message", "Malformed message"),
         ErrorKind::NotFound => (internal, "not-found", "No such service or method"),
+        ErrorKind::NotGranted => (internal, "not-granted", "The service may not reach that"),
         ErrorKind::NotSettled => (internal, "not-settled", "The service never answers"),
         ErrorKind::Evicted => (unavailable, "evicted", "The request was evicted"),
     }

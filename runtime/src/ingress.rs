@@ -27,6 +27,7 @@ use crate::overrides::Overrides;
 use crate::pin_token::PinKey;
 use crate::shard::{ServeConnection, ShardHandle};
 use connection::serve;
+pub(crate) use request::{connection_options, is_hop_by_hop};
 
 /// Carries a pin token, each way.
 const PIN: HeaderName = HeaderName::from_static("isolith-pin");

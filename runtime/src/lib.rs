@@ -14,6 +14,7 @@ mod http_error;
 mod ingress;
 mod isolate;
 mod limits;
+mod outbound;
 mod overrides;
 mod pin_token;
 mod platform;

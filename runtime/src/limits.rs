@@ -22,6 +22,12 @@ pub(crate) struct Limits {
     /// Messages and `Data` fields above this size move by ownership; smaller ones are copied
     /// once. 0 moves every message.
     pub(crate) move_threshold_bytes: usize,
+    /// Outbound requests that one isolate has made and not yet read the answers of.
+    pub(crate) outbound_in_flight_per_isolate: usize,
+    /// The body of the answer to one outbound request.
+    pub(crate) outbound_response_bytes: usize,
+    /// What one isolate may write to the log; messages past it are dropped and counted.
+    pub(crate) log_kib_per_second: u32,
     /// The JavaScript heap of an isolate whose bundle sets no limit of its own.
     pub(crate) heap_mib: u32,
     /// A turn of an isolate that runs longer than this is ended.
@@ -46,6 +52,9 @@ impl Default for Limits {
             calls_in_flight_per_request: 1_024,
             message_bytes: 64 << 20,
             move_threshold_bytes: 16 << 10,
+            outbound_in_flight_per_isolate: 64,
+            outbound_response_bytes: 64 << 20,
+            log_kib_per_second: 256,
             heap_mib: 256,
             turn: Duration::from_secs(5),
             background: Duration::from_secs(30),

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use isolith_capnp::javascript;
 use isolith_capnp::model::Schema;
 use isolith_services::bundle::Bundle;
+use isolith_services::origin::OriginRule;
 use isolith_versions::{BundleFacts, BundleId};
 
+use crate::config::{Given, Grants, Secret};
 use crate::error::LoadError;
+use crate::outbound::Rules;
 
 /// A bundle as an isolate loads it: code, generated bindings, variables and limits.
 pub(crate) struct Program {
@@ -24,6 +27,11 @@ pub(crate) struct Program {
     pub(crate) classes: Vec<String>,
     /// Variables and their values: strings on `env`.
     pub(crate) vars: Vec<(String, String)>,
+    /// Secrets and their values: strings on `env`, which nothing shows.
+    pub(crate) secrets: Vec<(String, Secret)>,
+    /// Where its outbound requests may go.
+    pub(crate) rules: Rules,
+    pub(crate) grants: Grants,
     /// The bundle's own heap limit, in MiB.
     pub(crate) heap_mib: Option<u32>,
 }
@@ -33,12 +41,9 @@ impl Program {
     /// variables the application's values. A few milliseconds.
     ///
     /// # Errors
-    /// If a required variable has no value or an unknown one is given, or if the bundle's schema
-    /// asks for what is not supported.
-    pub(crate) fn new(
-        bundle: &Bundle,
-        values: &BTreeMap<String, String>,
-    ) -> Result<Self, LoadError> {
+    /// If a required variable or a secret has no value, if the application does not grant what the
+    /// bundle asks for, or if the bundle's schema asks for what is not supported.
+    pub(crate) fn new(bundle: &Bundle, given: &Given) -> Result<Self, LoadError> {
         let name = bundle.id().to_string();
         let refuse = |reason: String| LoadError::Schema {
             bundle: name.clone(),
@@ -63,7 +68,10 @@ impl Program {
                 .iter()
                 .map(|export| export.class.clone())
                 .collect(),
-            vars: vars(bundle, values)?,
+            vars: vars(bundle, &given.vars)?,
+            secrets: secrets(bundle, given)?,
+            rules: rules(bundle, &given.grants)?,
+            grants: given.grants.clone(),
             heap_mib: Some(bundle.limits().heap_mib).filter(|mib| *mib > 0),
         })
     }
@@ -117,4 +125,35 @@ fn vars(
         }
     }
     Ok(vars)
+}
+
+fn secrets(bundle: &Bundle, given: &Given) -> Result<Vec<(String, Secret)>, LoadError> {
+    let find = |name: &String| match given.secrets.get(name) {
+        Some(secret) => Ok((name.clone(), secret.clone())),
+        None => Err(LoadError::MissingSecret {
+            bundle: bundle.id().to_string(),
+            service: bundle.id().service.to_string(),
+            name: name.clone(),
+        }),
+    };
+    bundle.secrets().iter().map(find).collect()
+}
+
+/// What the bundle asks for, all of which must be granted.
+fn rules(bundle: &Bundle, grants: &Grants) -> Result<Rules, LoadError> {
+    for (name, origins) in bundle.fetches() {
+        let granted = |asked: &&OriginRule| grants.fetch.iter().any(|rule| rule.covers(asked));
+        if let Some(origin) = origins.iter().find(|asked| !granted(asked)) {
+            return Err(LoadError::NotGranted {
+                bundle: bundle.id().to_string(),
+                service: bundle.id().service.to_string(),
+                name: name.clone(),
+                origin: origin.to_string(),
+            });
+        }
+    }
+    Ok(Rules {
+        bindings: bundle.fetches().to_vec(),
+        private_networks: grants.private_networks.clone().into(),
+    })
 }

@@ -11,7 +11,9 @@ use isolith_versions::{
     VersionSet, World, solve,
 };
 
+use crate::config::Grants;
 use crate::limits::Limits;
+use crate::outbound::Rules;
 use crate::program::Program;
 use crate::shard::Shard;
 
@@ -98,6 +100,13 @@ impl SampleSchema {
                 .map(|(_, _, class)| (*class).to_owned())
                 .collect(),
             vars: Vec::new(),
+            secrets: Vec::new(),
+            rules: Rules::default(),
+            // The samples' own: it reaches nothing outside of the isolate.
+            grants: Grants {
+                wasm: true,
+                ..Grants::default()
+            },
             heap_mib: None,
         }))
     }

@@ -11,7 +11,7 @@
 
 mod content;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -28,6 +28,7 @@ pub use content::{Content, ExportContent, ImportContent, ModuleContent};
 
 use crate::lock::Dependency;
 use crate::manifest::Limits;
+use crate::origin::OriginRule;
 
 /// The ending of bundle files, without the dot.
 pub const BUNDLE_EXTENSION: &str = "isolith";
@@ -98,7 +99,9 @@ struct Checked {
     facts: Arc<BundleFacts>,
     exports: Vec<ExportContent>,
     imports: Vec<ImportContent>,
+    fetches: Vec<(String, Vec<OriginRule>)>,
     vars: BTreeMap<String, Option<String>>,
+    secrets: BTreeSet<String>,
     limits: Limits,
     dependencies: Vec<Dependency>,
     /// Where in the file the modules' three texts are; all of them are UTF-8.
@@ -189,6 +192,16 @@ impl Bundle {
     /// Strings on `env`: the default, or `None` where the application must give a value.
     pub fn vars(&self) -> &BTreeMap<String, Option<String>> {
         &self.0.vars
+    }
+
+    /// Bindings for outbound requests, by name, and where those may go.
+    pub fn fetches(&self) -> &[(String, Vec<OriginRule>)] {
+        &self.0.fetches
+    }
+
+    /// Strings on `env` that the application must give from where it keeps secrets.
+    pub fn secrets(&self) -> &BTreeSet<String> {
+        &self.0.secrets
     }
 
     /// Bounds on what the bundle may use.

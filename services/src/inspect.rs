@@ -28,8 +28,12 @@ pub struct Inspection {
     pub exports: Vec<InspectedExport>,
     /// What it asks for.
     pub imports: Vec<InspectedImport>,
+    /// Bindings for outbound requests, and the origins that those may go to.
+    pub fetches: BTreeMap<String, Vec<String>>,
     /// Strings on `env`: the default, or nothing where the application must give a value.
     pub vars: BTreeMap<String, Option<String>>,
+    /// Strings on `env` that the application must give from where it keeps secrets.
+    pub secrets: Vec<String>,
     /// Bounds on what it may use; 0 stands for the runtime's default.
     pub limits: Limits,
     /// Its modules.
@@ -98,6 +102,10 @@ impl Inspection {
             interface: import.interface_name.clone(),
             interface_id: format!("@0x{:016x}", import.interface),
         });
+        let fetches = bundle.fetches().iter().map(|(name, origins)| {
+            let origins = origins.iter().map(ToString::to_string);
+            (name.clone(), origins.collect())
+        });
         let modules = bundle.modules().map(|module| InspectedModule {
             specifier: module.specifier.to_owned(),
             source_bytes: module.source.len(),
@@ -112,7 +120,9 @@ impl Inspection {
             signed: bundle.signed(),
             exports: exports.collect(),
             imports: imports.collect(),
+            fetches: fetches.collect(),
             vars: bundle.vars().clone(),
+            secrets: bundle.secrets().iter().cloned().collect(),
             limits: bundle.limits(),
             modules: modules.collect(),
             schema_bytes: bundle.schema().len(),
@@ -164,6 +174,11 @@ impl fmt::Display for Inspection {
             ]
         });
         table(f, "imports", imports.collect())?;
+        let fetches = self
+            .fetches
+            .iter()
+            .map(|(name, origins)| [name.clone(), origins.join(" "), String::new()]);
+        table(f, "fetches", fetches.collect())?;
         let vars = self.vars.iter().map(|(name, default)| {
             let value = match default {
                 Some(default) => format!("default {default:?}"),
@@ -171,7 +186,11 @@ impl fmt::Display for Inspection {
             };
             [name.clone(), value, String::new()]
         });
-        table(f, "vars", vars.collect())?;
+        let secrets = self
+            .secrets
+            .iter()
+            .map(|name| [name.clone(), "secret".to_owned(), String::new()]);
+        table(f, "vars", vars.chain(secrets).collect())?;
         let modules = self.modules.iter().map(|module| {
             let map = format!("source map {}", size(module.source_map_bytes));
             [module.specifier.clone(), size(module.source_bytes), map]

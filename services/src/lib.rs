@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod install;
 pub mod lock;
 pub mod manifest;
+pub mod origin;
 mod package;
 mod problem;
 pub mod store;

@@ -3,7 +3,9 @@
 //! The file is walked by hand over the TOML parser's spanned values instead of deriving
 //! `Deserialize`, so that one look finds every mistake, each with its place and a hint.
 
-use std::collections::BTreeMap;
+mod reach;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range as Span;
 use std::path::Path;
@@ -12,6 +14,7 @@ use isolith_versions::{Range, ServiceName, Version};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::origin::OriginRule;
 use crate::problem::{Problem, Problems, did_you_mean};
 
 /// The manifest's file name.
@@ -33,8 +36,12 @@ pub struct Manifest {
     pub exports: BTreeMap<String, Export>,
     /// What it asks for, by the name that the binding has on `env`.
     pub imports: BTreeMap<String, Import>,
+    /// Outbound requests that it asks for: where they go, by the name of the binding on `env`.
+    pub fetches: BTreeMap<String, Vec<OriginRule>>,
     /// Strings on `env`: the default, or `None` where the application must give a value.
     pub vars: BTreeMap<String, Option<String>>,
+    /// Strings on `env` that the application must give from where it keeps secrets.
+    pub secrets: BTreeSet<String>,
     /// Bounds on what it may use.
     pub limits: Limits,
     /// The file's text, for errors found later.
@@ -188,23 +195,29 @@ impl<'t> Reader<'t> {
             }
         }
         let mut imports = BTreeMap::new();
+        let mut fetches = BTreeMap::new();
         for (name, span, value) in self.entries(root, "imports") {
             self.binding_name("import", &name, &span);
-            if let Some(import) = self.import(&name, value) {
+            if let Some(origins) = self.fetch(&name, value) {
+                fetches.insert(name, origins);
+            } else if let Some(import) = self.import(&name, value) {
                 imports.insert(name, import);
             }
         }
         let mut vars = BTreeMap::new();
+        let mut secrets = BTreeSet::new();
         for (name, span, value) in self.entries(root, "vars") {
             self.binding_name("var", &name, &span);
-            if imports.contains_key(&name) {
+            if imports.contains_key(&name) || fetches.contains_key(&name) {
                 self.problem(
                     &span,
                     format!("`{name}` is both an import and a var"),
                     "both would be `env` properties: rename one",
                 );
             }
-            if let Some(var) = self.var(&name, value) {
+            if value.get_ref().as_table().is_some_and(Self::is_secret) {
+                secrets.insert(name);
+            } else if let Some(var) = self.var(&name, value) {
                 vars.insert(name, var);
             }
         }
@@ -217,7 +230,9 @@ impl<'t> Reader<'t> {
             main,
             exports,
             imports,
+            fetches,
             vars,
+            secrets,
             limits,
             text,
         })
@@ -307,7 +322,7 @@ impl<'t> Reader<'t> {
         self.known_keys(
             table,
             &place,
-            &["service", "version", "interface", "export"],
+            &["service", "version", "interface", "export", "fetch"],
         );
         let service = self.required(table, value, &place, "service", "`service = \"auth\"`");
         let service =
@@ -365,8 +380,8 @@ impl<'t> Reader<'t> {
                         kind(other)
                     ),
                     format!(
-                        "write `{name} = \"a default\"` or `{name} = {{ required = true }}`; vars \
-                         are texts, so put numbers in quotes"
+                        "write `{name} = \"a default\"`, `{name} = {{ required = true }}` or `{name} = \
+                         {{ secret = true }}`; vars are texts, so put numbers in quotes"
                     ),
                 );
                 None

@@ -31,6 +31,8 @@ mod isolation;
 #[cfg(test)]
 mod pins;
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod trace;

@@ -1,6 +1,6 @@
 //! `isolith check`: what a deployment would be, without one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use isolith_services::bundle::Bundle;
@@ -8,7 +8,7 @@ use isolith_versions::ServiceName;
 
 use super::{files, print};
 use crate::app::Failure;
-use crate::config::AppConfig;
+use crate::config::{AppConfig, Given};
 use crate::deployment::{Catalog, Pool};
 use crate::program::Program;
 
@@ -40,12 +40,12 @@ pub(super) fn check(paths: &[PathBuf]) -> Result<(), Failure> {
     let plan = Catalog::new(entries)?.plan(&Pool::new(), &bundles)?;
     if let Some(app) = &app {
         plan.require_http(&app.app.entry)?;
-        // As a deployment would, short of running code: variables and interfaces.
-        let none = BTreeMap::new();
+        // As a deployment would, short of running code: what is given, and interfaces.
+        let (all, none) = (app.given()?, Given::default());
         for bundle in &bundles {
             if plan.set.find(bundle.digest()).is_some() {
-                let vars = app.vars.get(&bundle.id().service).unwrap_or(&none);
-                Program::new(bundle, vars)?;
+                let given = all.get(&bundle.id().service).unwrap_or(&none);
+                Program::new(bundle, given)?;
             }
         }
     }

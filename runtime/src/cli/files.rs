@@ -66,7 +66,10 @@ fn env_declaration(manifest: &Manifest) -> String {
         let module = file.strip_suffix(".capnp").unwrap_or(file);
         text += &format!("  readonly {name}: import(\"isolith:{module}\").{face}.Client;\n");
     }
-    for name in manifest.vars.keys() {
+    for name in manifest.fetches.keys() {
+        text += &format!("  readonly {name}: {{ readonly fetch: typeof fetch }};\n");
+    }
+    for name in manifest.vars.keys().chain(&manifest.secrets) {
         text += &format!("  readonly {name}: string;\n");
     }
     text + "}\n"

@@ -9,6 +9,7 @@ use isolith_services::bundle::Bundle;
 use isolith_versions::Digest;
 
 use super::{Deployment, Plan, Refused, blocking};
+use crate::config::Given;
 use crate::error::LoadError;
 use crate::program::Program;
 
@@ -74,10 +75,14 @@ impl Deployment {
         bundles: Vec<Bundle>,
         running: &BTreeMap<Digest, Arc<Program>>,
     ) -> Result<BTreeMap<Digest, Arc<Program>>, Refused> {
-        let (store, vars, set) = (self.store.clone(), self.vars.clone(), Arc::clone(&plan.set));
+        let (store, given, set) = (
+            self.store.clone(),
+            self.given.clone(),
+            Arc::clone(&plan.set),
+        );
         let running = running.clone();
         blocking(move || {
-            let none = BTreeMap::new();
+            let none = Given::default();
             let mut programs = BTreeMap::new();
             let mut failures = Vec::new();
             for facts in set.bundles() {
@@ -86,15 +91,15 @@ impl Deployment {
                     programs.insert(digest, Arc::clone(program));
                     continue;
                 }
-                let given = bundles.iter().find(|bundle| bundle.digest() == digest);
-                let bundle = match given {
+                let fresh = bundles.iter().find(|bundle| bundle.digest() == digest);
+                let bundle = match fresh {
                     Some(bundle) => bundle.clone(),
                     None => store
                         .get(&digest)
                         .map_err(|error| Refused(error.to_string()))?,
                 };
-                let vars = vars.get(&facts.id.service).unwrap_or(&none);
-                match Program::new(&bundle, vars) {
+                let given = given.get(&facts.id.service).unwrap_or(&none);
+                match Program::new(&bundle, given) {
                     Ok(program) => drop(programs.insert(digest, Arc::new(program))),
                     Err(error) => failures.push(error),
                 }

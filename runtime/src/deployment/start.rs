@@ -63,9 +63,12 @@ impl Deployment {
         plan.require_http(&name)?;
         let known = plan.catalog.world().bundles().iter();
         let services: BTreeSet<_> = known.map(|bundle| &bundle.id.service).collect();
-        let unknown = config.vars.keys().filter(|name| !services.contains(name));
-        for service in unknown {
-            tracing::warn!("[vars.{service}] names a service that is not deployed");
+        let given = config.given().map_err(|error| Refused(error.to_string()))?;
+        for service in given.keys().filter(|name| !services.contains(name)) {
+            tracing::warn!(
+                "[vars.{service}], [secrets.{service}] or [grants.{service}] names a service that \
+                 is not deployed"
+            );
         }
         // No request is admitted yet: nothing accepts connections before this returns.
         let table = RoutingTable::single(head.epoch, Arc::clone(&plan.set));
@@ -85,7 +88,7 @@ impl Deployment {
             store: stores.bundles,
             history: Arc::new(stores.state),
             entry: name,
-            vars: config.vars.clone(),
+            given,
             limits,
             state: Mutex::new(state),
         };

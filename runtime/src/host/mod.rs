@@ -15,8 +15,8 @@
 //!   the service and not a fatal error of the process.
 //!
 //! Known gaps against the WinterTC minimum common API: CompressionStream, URLPattern, MessageChannel
-//! and `byobRequest` of byte streams are not there; `fetch` rejects (outbound requests are a
-//! binding); `crypto.subtle` has SHA-1/2, HMAC, AES-GCM (96-bit iv, 128-bit tag), ECDSA P-256 with
+//! and `byobRequest` of byte streams are not there; the global `fetch` rejects (outbound requests
+//! are a binding, `env.NAME.fetch`); `crypto.subtle` has SHA-1/2, HMAC, AES-GCM (96-bit iv, 128-bit tag), ECDSA P-256 with
 //! SHA-256 and P-384 with SHA-384, Ed25519, RSA signatures without key generation, PBKDF2 and
 //! HKDF; legacy multi-byte encodings decode whole texts only; `structuredClone` refuses these
 //! classes at the top and sees plain objects in them deeper down.
@@ -27,6 +27,7 @@ mod convert;
 mod crypto;
 mod der;
 mod encoding;
+mod log;
 mod multipart;
 mod time;
 mod url;
@@ -38,6 +39,8 @@ use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
 pub(crate) use console::{LogLevel, LogRecord};
+pub(crate) use log::Redaction;
+use log::{Allowance, Verdict};
 
 /// What an isolate's host APIs need to know about where they run.
 pub(crate) struct HostConfig {
@@ -45,6 +48,10 @@ pub(crate) struct HostConfig {
     pub(crate) service: Rc<str>,
     /// Receives each console message and each uncaught error. Must not call into V8.
     pub(crate) log: Rc<dyn Fn(LogRecord)>,
+    /// As [`crate::limits::Limits::log_kib_per_second`].
+    pub(crate) log_kib_per_second: u32,
+    /// What must not get into the log, nor into an error that leaves the isolate.
+    pub(crate) redaction: Redaction,
 }
 
 /// One isolate's native state, kept in its slot as `Rc<HostState>`.
@@ -55,14 +62,17 @@ pub(crate) struct HostState {
     config: HostConfig,
     origin: Instant,
     origin_unix: SystemTime,
+    allowance: Allowance,
 }
 
 impl HostState {
     /// The state for a new isolate; its clock starts now.
     pub(crate) fn new(config: HostConfig) -> Self {
+        let origin = Instant::now();
         Self {
+            allowance: Allowance::new(config.log_kib_per_second, origin),
             config,
-            origin: Instant::now(),
+            origin,
             origin_unix: SystemTime::now(),
         }
     }
@@ -81,8 +91,30 @@ impl HostState {
         Instant::now() + std::time::Duration::from_micros((ahead_ms * 1000.0) as u64)
     }
 
-    /// Writes one record to the log, under this isolate's label.
+    /// Writes one record to the log, under this isolate's label, if its allowance holds out.
     pub(crate) fn log(&self, level: LogLevel, message: String) {
+        let limit = self.config.log_kib_per_second;
+        match self.allowance.take(message.len(), Instant::now()) {
+            Verdict::Drop => return,
+            Verdict::BeginGap => {
+                let text = format!("messages are dropped: log_kib_per_second ({limit}) is reached");
+                return self.write(LogLevel::Warn, text);
+            }
+            Verdict::WriteAfterGap(count) => {
+                let text = format!("{count} messages were dropped: log_kib_per_second ({limit})");
+                self.write(LogLevel::Warn, text);
+            }
+            Verdict::Write => {}
+        }
+        self.write(level, self.redact(message));
+    }
+
+    /// The text without the service's secrets.
+    pub(crate) fn redact(&self, text: String) -> String {
+        self.config.redaction.apply(text)
+    }
+
+    fn write(&self, level: LogLevel, message: String) {
         (self.config.log)(LogRecord {
             level,
             service: self.config.service.clone(),
@@ -90,7 +122,7 @@ impl HostState {
         });
     }
 
-    fn of(scope: &v8::Isolate) -> Option<Rc<HostState>> {
+    pub(crate) fn of(scope: &v8::Isolate) -> Option<Rc<HostState>> {
         scope.get_slot::<Rc<HostState>>().cloned()
     }
 }

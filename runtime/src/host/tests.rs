@@ -130,6 +130,8 @@ fn run(script: &str) -> Vec<LogRecord> {
     isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
     let sink = log.clone();
     let config = HostConfig {
+        log_kib_per_second: 64 << 10,
+        redaction: Redaction::default(),
         service: "test@1.0.0".into(),
         log: Rc::new(move |record| sink.borrow_mut().push(record)),
     };
@@ -157,7 +159,8 @@ fn run(script: &str) -> Vec<LogRecord> {
     let receiver = v8::undefined(scope).into();
     let begin: v8::Local<v8::Function> =
         get(scope, internals, "begin").unwrap().try_into().unwrap();
-    begin.call(scope, receiver, &[]).unwrap();
+    let granted = v8::Boolean::new(scope, true).into();
+    begin.call(scope, receiver, &[granted]).unwrap();
     let fire: v8::Local<v8::Function> = get(scope, internals, "fireTimers")
         .unwrap()
         .try_into()

@@ -200,7 +200,7 @@ fn headers(map: &HeaderMap) -> Vec<(String, String)> {
 }
 
 /// The further headers that `Connection` names as its own, in lower case.
-pub(super) fn connection_options(map: &HeaderMap) -> Vec<String> {
+pub(crate) fn connection_options(map: &HeaderMap) -> Vec<String> {
     let values = map
         .get_all(CONNECTION)
         .iter()
@@ -211,7 +211,7 @@ pub(super) fn connection_options(map: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-pub(super) fn is_hop_by_hop(name: &HeaderName, named: &[String]) -> bool {
+pub(crate) fn is_hop_by_hop(name: &HeaderName, named: &[String]) -> bool {
     HOP_BY_HOP.contains(&name.as_str()) || named.iter().any(|option| option == name.as_str())
 }
 

@@ -76,12 +76,16 @@ impl Engine {
         let params = v8::CreateParams::default()
             .snapshot_blob(v8::StartupData::from(blob))
             .external_references(snapshot::external_references())
+            .allow_atomics_wait(false)
             .heap_limits(0, (limits.heap_mib as usize) << 20);
         let mut isolate = v8::Isolate::new(params);
         let adopted = platform::adopt(&isolate, tasks);
         isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
         isolate.set_prepare_stack_trace_callback(prepare_stack_trace);
         isolate.set_promise_reject_callback(on_promise_reject);
+        if !program.grants.wasm {
+            isolate.set_allow_wasm_code_generation_callback(refuse_wasm);
+        }
         isolate.set_slot(owner);
         isolate.set_slot(Rc::clone(host));
         let rejections = Rc::<Rejections>::default();
@@ -89,6 +93,7 @@ impl Engine {
         let attached = {
             v8::scope!(let scope, &mut isolate);
             let context = v8::Context::new(scope, v8::ContextOptions::default());
+            context.set_allow_generation_from_strings(program.grants.eval);
             let scope = &mut v8::ContextScope::new(scope, context);
             find_glue(scope)
                 .ok_or_else(|| defect("the snapshot has no glue".into()))
@@ -470,6 +475,13 @@ impl Drop for Engine {
             drop(isolate);
         }
     }
+}
+
+unsafe extern "C" fn refuse_wasm(
+    _: v8::Local<'_, v8::Context>,
+    _: v8::Local<'_, v8::String>,
+) -> bool {
+    false
 }
 
 /// The handles of a live engine, while it is entered.

@@ -1,10 +1,12 @@
-//! HTTP exchanges that an isolate has under way, and the bodies that flow through them.
+//! HTTP exchanges that an isolate has under way, and the bodies that flow through them. Those that
+//! it serves and those that it asks for share their numbers and the way that bodies take.
 
 use std::rc::Rc;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::outbound::Asked;
 use super::{Event, Isolate};
 use crate::error::CallError;
 use crate::http::{BodyChunk, BodySender, BodyStream, HttpBody, HttpResponse};
@@ -20,18 +22,41 @@ pub(super) enum WriteState {
 
 /// One HTTP request inside an isolate.
 pub(super) struct Exchange {
-    reply: Option<oneshot::Sender<Result<HttpResponse, CallError>>>,
-    request_body: RequestBody,
-    response_body: Option<BodySender>,
+    side: Side,
+    incoming: Incoming,
+    outgoing: Option<BodySender>,
 }
 
-enum RequestBody {
+/// Which end of an exchange the isolate is.
+pub(super) enum Side {
+    /// It answers; the reply is gone once it has.
+    Served(Option<oneshot::Sender<Result<HttpResponse, CallError>>>),
+    /// It asks.
+    Asked(#[expect(dead_code, reason = "held: dropping it ends the request")] Asked),
+}
+
+/// The body on its way to the service: of a request that it serves, or of an answer.
+enum Incoming {
     /// There is none, or all of it was read, or the service wants no more of it.
     Done,
     /// Nobody waits for a chunk.
     Idle(mpsc::Receiver<BodyChunk>),
     /// A task waits for the next chunk and will put the receiver back.
     Pulling,
+}
+
+impl Exchange {
+    pub(super) fn new(
+        side: Side,
+        incoming: Option<mpsc::Receiver<BodyChunk>>,
+        outgoing: Option<BodySender>,
+    ) -> Self {
+        Exchange {
+            side,
+            incoming: incoming.map_or(Incoming::Done, Incoming::Idle),
+            outgoing,
+        }
+    }
 }
 
 impl Isolate {
@@ -41,16 +66,36 @@ impl Isolate {
         body: Option<mpsc::Receiver<BodyChunk>>,
         reply: oneshot::Sender<Result<HttpResponse, CallError>>,
     ) -> i32 {
-        let exchange = Exchange {
-            reply: Some(reply),
-            request_body: body.map_or(RequestBody::Done, RequestBody::Idle),
-            response_body: None,
-        };
+        let number = self.take_exchange_number();
+        self.insert_exchange(number, Exchange::new(Side::Served(Some(reply)), body, None));
+        number
+    }
+
+    pub(super) fn take_exchange_number(&self) -> i32 {
         // Numbers are not used again soon: a handler may outlive its exchange and still name it.
         let number = self.next_exchange.get();
         self.next_exchange.set(number.wrapping_add(1) & i32::MAX);
-        self.exchanges.borrow_mut().insert(number, exchange);
         number
+    }
+
+    pub(super) fn insert_exchange(&self, number: i32, exchange: Exchange) {
+        self.exchanges.borrow_mut().insert(number, exchange);
+    }
+
+    /// Requests that this isolate has made and not yet read the answers of.
+    pub(super) fn count_asked(&self) -> usize {
+        let exchanges = self.exchanges.borrow();
+        let asked = |exchange: &&Exchange| matches!(exchange.side, Side::Asked(_));
+        exchanges.values().filter(asked).count()
+    }
+
+    /// The numbers of the exchanges that this isolate serves.
+    pub(super) fn served(&self) -> Vec<i32> {
+        let exchanges = self.exchanges.borrow();
+        let served = exchanges
+            .iter()
+            .filter(|(_, exchange)| matches!(exchange.side, Side::Served(_)));
+        served.map(|(number, _)| *number).collect()
     }
 
     /// The client is gone or the deadline passed: tells the service.
@@ -83,18 +128,21 @@ impl Isolate {
         if let Err(error) = &response {
             self.failed_with(error.kind);
         }
-        let undelivered = self.with_exchange(exchange, |entry| match entry.reply.take() {
-            Some(reply) => {
-                // The client may be gone; then its abort is on the way.
-                let _ = reply.send(response);
-                None
-            }
-            // The head is out already: an error cuts the body short.
-            None => response.err(),
+        let undelivered = self.with_exchange(exchange, |entry| match &mut entry.side {
+            Side::Served(reply) => match reply.take() {
+                Some(reply) => {
+                    // The client may be gone; then its abort is on the way.
+                    let _ = reply.send(response);
+                    None
+                }
+                // The head is out already: an error cuts the body short.
+                None => response.err(),
+            },
+            Side::Asked(_) => None,
         });
         if let Some(Some(error)) = undelivered {
             self.with_exchange(exchange, |entry| {
-                if let Some(body) = entry.response_body.take() {
+                if let Some(body) = entry.outgoing.take() {
                     body.cut(error.to_string());
                 }
             });
@@ -106,13 +154,13 @@ impl Isolate {
 
     pub(super) fn open_response_body(&self, exchange: i32) -> Option<BodyStream> {
         let (sender, receiver) = BodyStream::new();
-        self.with_exchange(exchange, |entry| entry.response_body = Some(sender))?;
+        self.with_exchange(exchange, |entry| entry.outgoing = Some(sender))?;
         Some(receiver)
     }
 
     pub(super) fn write_body(self: &Rc<Self>, exchange: i32, bytes: Bytes) -> WriteState {
         let sender = self.with_exchange(exchange, |entry| {
-            let body = entry.response_body.as_ref();
+            let body = entry.outgoing.as_ref();
             body.map(|body| body.chunks().clone())
         });
         let Some(Some(sender)) = sender else {
@@ -136,17 +184,37 @@ impl Isolate {
         WriteState::Wait
     }
 
-    /// The response is complete: the exchange is over.
+    /// What the service sends is complete. A response is the end of its exchange.
     pub(super) fn end_body(&self, exchange: i32) {
-        self.exchanges.borrow_mut().remove(&exchange);
+        let served = self.with_exchange(exchange, |entry| {
+            entry.outgoing = None;
+            matches!(entry.side, Side::Served(_))
+        });
+        if served == Some(true) {
+            self.end_exchange(exchange);
+        }
+    }
+
+    /// The service cannot go on sending a request's body.
+    pub(super) fn break_body(&self, exchange: i32, reason: String) {
+        let sender = self.with_exchange(exchange, |entry| entry.outgoing.take());
+        if let Some(Some(body)) = sender {
+            body.cut(reason);
+        }
+    }
+
+    /// Forgets an exchange, and ends it if it is a request of this isolate.
+    pub(super) fn end_exchange(&self, exchange: i32) {
+        let ended = self.exchanges.borrow_mut().remove(&exchange);
+        drop(ended);
     }
 
     pub(super) fn pull_body(self: &Rc<Self>, exchange: i32) {
         let body = self.with_exchange(exchange, |entry| {
-            std::mem::replace(&mut entry.request_body, RequestBody::Pulling)
+            std::mem::replace(&mut entry.incoming, Incoming::Pulling)
         });
         match body {
-            Some(RequestBody::Idle(mut receiver)) => {
+            Some(Incoming::Idle(mut receiver)) => {
                 let isolate = Rc::downgrade(self);
                 tokio::task::spawn_local(async move {
                     let chunk = receiver.recv().await;
@@ -154,29 +222,41 @@ impl Isolate {
                         return;
                     };
                     isolate.with_exchange(exchange, |entry| {
-                        if matches!(entry.request_body, RequestBody::Pulling) {
-                            entry.request_body = match &chunk {
-                                Some(Ok(_)) => RequestBody::Idle(receiver),
-                                _ => RequestBody::Done,
+                        if matches!(entry.incoming, Incoming::Pulling) {
+                            entry.incoming = match &chunk {
+                                Some(Ok(_)) => Incoming::Idle(receiver),
+                                _ => Incoming::Done,
                             };
                         }
                     });
+                    if !matches!(chunk, Some(Ok(_))) {
+                        isolate.answer_read(exchange);
+                    }
                     isolate.push(Event::BodyChunk { exchange, chunk });
                 });
             }
-            Some(RequestBody::Done) => {
-                self.with_exchange(exchange, |entry| entry.request_body = RequestBody::Done);
+            Some(Incoming::Done) => {
+                self.with_exchange(exchange, |entry| entry.incoming = Incoming::Done);
                 self.push(Event::BodyChunk {
                     exchange,
                     chunk: None,
                 });
             }
             // The glue asks for one chunk at a time.
-            Some(RequestBody::Pulling) | None => {}
+            Some(Incoming::Pulling) | None => {}
         }
     }
 
     pub(super) fn cancel_body(&self, exchange: i32) {
-        self.with_exchange(exchange, |entry| entry.request_body = RequestBody::Done);
+        self.with_exchange(exchange, |entry| entry.incoming = Incoming::Done);
+        self.answer_read(exchange);
+    }
+
+    /// The service has read what it wants of an answer: that exchange is over.
+    fn answer_read(&self, exchange: i32) {
+        let asked = |entry: &mut Exchange| matches!(entry.side, Side::Asked(_));
+        if self.with_exchange(exchange, asked) == Some(true) {
+            self.end_exchange(exchange);
+        }
     }
 }

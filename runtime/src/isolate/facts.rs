@@ -16,7 +16,12 @@ pub(super) struct Facts<'a> {
     http: bool,
     imports: Vec<ImportFacts<'a>>,
     exports: Vec<ExportFacts<'a>>,
+    /// Names of the bindings for outbound requests.
+    fetches: Vec<&'a str>,
     vars: Vec<VarFacts<'a>>,
+    secrets: Vec<VarFacts<'a>>,
+    /// Whether it may compile WebAssembly.
+    wasm: bool,
     config: Config,
 }
 
@@ -84,11 +89,26 @@ impl<'a> Facts<'a> {
                     interface_id: format!("{:016x}", export.interface),
                 })
                 .collect(),
+            fetches: program
+                .rules
+                .bindings
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect(),
             vars: program
                 .vars
                 .iter()
                 .map(|(name, value)| VarFacts { name, value })
                 .collect(),
+            secrets: program
+                .secrets
+                .iter()
+                .map(|(name, secret)| VarFacts {
+                    name,
+                    value: secret.expose(),
+                })
+                .collect(),
+            wasm: program.grants.wasm,
             config: Config {
                 record_words: RECORD_WORDS,
                 ring_records: RING_RECORDS,

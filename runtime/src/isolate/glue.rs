@@ -6,7 +6,7 @@ use super::blobs::Blobs;
 use super::keys::to_words;
 use super::native::kind_name;
 use super::{Event, Segment, snapshot};
-use crate::error::Origin;
+use crate::error::{CallError, Origin};
 use crate::host::HostState;
 
 /// The functions of the glue object, by what they do.
@@ -19,6 +19,8 @@ pub(super) struct Glue {
     pub(super) body_chunk: v8::Global<v8::Function>,
     pub(super) writable: v8::Global<v8::Function>,
     pub(super) abort: v8::Global<v8::Function>,
+    pub(super) answer: v8::Global<v8::Function>,
+    pub(super) refuse: v8::Global<v8::Function>,
     pub(super) call_json: v8::Global<v8::Function>,
     pub(super) fire_timers: v8::Global<v8::Function>,
     pub(super) format_stack: v8::Global<v8::Function>,
@@ -41,6 +43,8 @@ pub(super) fn find_glue(scope: &mut v8::PinScope<'_, '_>) -> Option<Glue> {
         body_chunk: function("bodyChunk")?,
         writable: function("writable")?,
         abort: function("abort")?,
+        answer: function("answer")?,
+        refuse: function("refuse")?,
         call_json: function("callJson")?,
         fire_timers: function("fireTimers")?,
         format_stack: function("formatStack")?,
@@ -79,18 +83,27 @@ pub(super) fn run_event(
             return Some(());
         }
         Event::CallFailed { pending, error } => {
-            let Origin { service, version } =
-                error.origin.map(|origin| *origin).unwrap_or_default();
-            let arguments = vec![
-                v8::Integer::new(scope, pending).into(),
-                text(scope, kind_name(error.kind))?,
-                text(scope, &error.name)?,
-                text(scope, &error.message)?,
-                text(scope, &service)?,
-                text(scope, &version)?,
-                text(scope, &error.stack)?,
-            ];
+            let arguments = error_arguments(scope, pending, error)?;
             (&glue.settle_error, arguments)
+        }
+        Event::Answer {
+            exchange,
+            answer: Err(error),
+        } => (&glue.refuse, error_arguments(scope, exchange, error)?),
+        Event::Answer {
+            exchange,
+            answer: Ok(head),
+        } => {
+            let flat = flat_headers(scope, &head.headers)?;
+            let arguments = vec![
+                v8::Integer::new(scope, exchange).into(),
+                v8::Integer::new(scope, head.status.into()).into(),
+                text(scope, &head.status_text)?,
+                flat,
+                text(scope, &head.url)?,
+                v8::Boolean::new(scope, head.redirected).into(),
+            ];
+            (&glue.answer, arguments)
         }
         Event::Fetch {
             exchange,
@@ -99,18 +112,14 @@ pub(super) fn run_event(
             has_body,
         } => {
             let (low, high) = to_words(root);
-            let mut flat = Vec::with_capacity(head.headers.len() * 2);
-            for (name, value) in &head.headers {
-                flat.push(text(scope, name)?);
-                flat.push(text(scope, value)?);
-            }
+            let flat = flat_headers(scope, &head.headers)?;
             let arguments = vec![
                 v8::Integer::new(scope, exchange).into(),
                 v8::Integer::new(scope, low).into(),
                 v8::Integer::new(scope, high).into(),
                 text(scope, &head.method)?,
                 text(scope, &head.url)?,
-                v8::Array::new_with_elements(scope, &flat).into(),
+                flat,
                 v8::Boolean::new(scope, has_body).into(),
             ];
             (&glue.fetch, arguments)
@@ -158,6 +167,36 @@ pub(super) fn run_event(
     let function = v8::Local::new(scope, function);
     function.call(scope, undefined, &arguments)?;
     Some(())
+}
+
+/// A number, and what the glue makes a `CallError` of.
+fn error_arguments<'s>(
+    scope: &v8::PinScope<'s, '_>,
+    number: i32,
+    error: CallError,
+) -> Option<Vec<v8::Local<'s, v8::Value>>> {
+    let Origin { service, version } = error.origin.map(|origin| *origin).unwrap_or_default();
+    Some(vec![
+        v8::Integer::new(scope, number).into(),
+        text(scope, kind_name(error.kind))?,
+        text(scope, &error.name)?,
+        text(scope, &error.message)?,
+        text(scope, &service)?,
+        text(scope, &version)?,
+        text(scope, &error.stack)?,
+    ])
+}
+
+fn flat_headers<'s>(
+    scope: &v8::PinScope<'s, '_>,
+    headers: &[(String, String)],
+) -> Option<v8::Local<'s, v8::Value>> {
+    let mut flat = Vec::with_capacity(headers.len() * 2);
+    for (name, value) in headers {
+        flat.push(text(scope, name)?);
+        flat.push(text(scope, value)?);
+    }
+    Some(v8::Array::new_with_elements(scope, &flat).into())
 }
 
 fn text<'s>(scope: &v8::PinScope<'s, '_>, text: &str) -> Option<v8::Local<'s, v8::Value>> {

@@ -15,26 +15,28 @@ pub(crate) mod keys;
 mod memory;
 mod metrics;
 mod native;
+mod outbound;
 mod snapshot;
 mod thrown;
 pub(crate) mod wire;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use isolith_capnp::error_capnp::call_error::Kind;
 use isolith_versions::{Digest, Histogram};
 
 use crate::error::{CallError, LoadError};
-use crate::host::{HostConfig, HostState, LogLevel, LogRecord};
+use crate::host::{HostConfig, HostState, LogLevel, LogRecord, Redaction};
 use crate::http::{BodyChunk, HttpRequest};
 use crate::limits::Limits;
+use crate::outbound::Client;
 use crate::platform::ForegroundTask;
 use crate::program::Program;
 use blobs::Blobs;
@@ -45,6 +47,7 @@ use inbox::Inbox;
 use keys::{CallKey, RootKey};
 use metrics::Metrics;
 use native::Owner;
+pub(crate) use outbound::AnswerHead;
 use wire::{MOVED, Record, Wire};
 
 /// A segment of a message that moves from one isolate to another: a sealed backing store, and the
@@ -68,6 +71,13 @@ pub(crate) trait Home {
 
     /// Fails a call that `callee` was to answer.
     fn fail_call(&self, callee: &Rc<Isolate>, call: CallKey, error: CallError);
+
+    /// Begins an outbound request as work of `root`, or says why not. The receiver hears of the
+    /// root's end.
+    fn begin_outbound(&self, root: RootKey) -> Result<watch::Receiver<()>, CallError>;
+
+    /// An outbound request that was begun has its answer, or was given up.
+    fn end_outbound(&self, root: RootKey);
 }
 
 /// What one isolate holds and did.
@@ -129,6 +139,11 @@ pub(crate) enum Event {
     },
     /// The response's body may be written again.
     Writable { exchange: i32 },
+    /// The head of the answer to a request that the service made, or why there is none.
+    Answer {
+        exchange: i32,
+        answer: Result<AnswerHead, CallError>,
+    },
     /// The client is gone or the deadline passed.
     Abort { exchange: i32, reason: String },
     /// The earliest timer is due.
@@ -160,6 +175,12 @@ pub(crate) struct Isolate {
     given: RefCell<VecDeque<Segment>>,
     exchanges: RefCell<HashMap<i32, Exchange>>,
     next_exchange: Cell<i32>,
+    /// Sends outbound requests; made for the first one.
+    client: OnceCell<Rc<Client>>,
+    /// As [`Limits::outbound_in_flight_per_isolate`].
+    outbound_in_flight: usize,
+    /// As [`Limits::outbound_response_bytes`].
+    outbound_response_bytes: usize,
     json_replies: RefCell<slab::Slab<oneshot::Sender<Result<String, CallError>>>>,
     /// Goes before the engine that its handles belong to.
     blobs: RefCell<Blobs>,
@@ -208,12 +229,16 @@ impl Isolate {
         limits: &Limits,
         tasks: UnboundedSender<ForegroundTask>,
     ) -> Result<Rc<Self>, LoadError> {
-        let limits = IsolateLimits::of(&program, limits);
+        let outbound_in_flight = limits.outbound_in_flight_per_isolate;
+        let outbound_response_bytes = limits.outbound_response_bytes;
         let wire = Wire::new();
         let host = Rc::new(HostState::new(HostConfig {
             service: program.id().to_string().into(),
             log: Rc::new(write_log),
+            log_kib_per_second: limits.log_kib_per_second,
+            redaction: Redaction::new(&program.secrets),
         }));
+        let limits = IsolateLimits::of(&program, limits);
         let mut failure = None;
         let isolate = Rc::new_cyclic(|weak: &Weak<Isolate>| {
             let engine = Engine::new(&program, &limits, &host, Owner(weak.clone()), &wire, tasks);
@@ -232,6 +257,9 @@ impl Isolate {
                 given: RefCell::default(),
                 exchanges: RefCell::default(),
                 next_exchange: Cell::new(0),
+                client: OnceCell::new(),
+                outbound_in_flight,
+                outbound_response_bytes,
                 json_replies: RefCell::default(),
                 blobs: RefCell::default(),
                 host,
@@ -457,8 +485,7 @@ impl Isolate {
 
     /// Fails every HTTP exchange and JSON call that this isolate has under way.
     pub(crate) fn fail_exchanges(&self, error: &CallError) {
-        let exchanges: Vec<i32> = self.exchanges.borrow().keys().copied().collect();
-        for exchange in exchanges {
+        for exchange in self.served() {
             self.respond(exchange, Err(error.clone()));
         }
         for sender in self.json_replies.borrow_mut().drain() {

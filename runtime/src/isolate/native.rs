@@ -10,9 +10,11 @@ use isolith_capnp::error_capnp::call_error::Kind;
 
 use super::exchange::WriteState;
 use super::keys::from_words;
+use super::thrown::redact;
 use super::{Isolate, Segment};
 use crate::error::{CallError, Origin};
 use crate::http::{HttpBody, HttpResponse};
+use crate::outbound::{OutboundBody, OutboundRequest, Redirect};
 
 type Scope<'a, 's, 'i> = &'a mut v8::PinScope<'s, 'i>;
 type Args<'s> = v8::FunctionCallbackArguments<'s>;
@@ -42,6 +44,9 @@ natives! {
     "cancelBody" => cancel_body,
     "writeBody" => write_body,
     "endBody" => end_body,
+    "ask" => ask,
+    "breakBody" => break_body,
+    "endExchange" => end_exchange,
     "schedule" => schedule,
     "replyJson" => reply_json,
     "position" => position,
@@ -79,6 +84,12 @@ fn text(scope: Scope<'_, '_, '_>, args: &Args<'_>, index: i32) -> String {
         true => value.to_rust_string_lossy(scope),
         false => String::new(),
     }
+}
+
+/// A text that leaves the isolate, without the service's secrets.
+fn public_text(scope: Scope<'_, '_, '_>, args: &Args<'_>, index: i32) -> String {
+    let text = text(scope, args, index);
+    redact(scope, text)
 }
 
 fn throw(scope: Scope<'_, '_, '_>, reason: &str) {
@@ -125,9 +136,9 @@ fn error_argument(
     let error = CallError {
         kind: kind_from_name(&kind),
         name: text(scope, args, first + 1),
-        message: text(scope, args, first + 2),
+        message: public_text(scope, args, first + 2),
         origin: None,
-        stack: text(scope, args, first + 5),
+        stack: public_text(scope, args, first + 5),
     };
     match service.is_empty() {
         true => error.in_bundle(at.program.id()),
@@ -242,14 +253,10 @@ fn bytes_argument(value: v8::Local<'_, v8::Value>) -> Option<Bytes> {
     Some(Bytes::from(bytes))
 }
 
-/// respond(exchange, status, headers, body, streamed): the head of a response, and its body if
-/// that is complete. `headers` is flat: name, value, name, value.
-fn respond(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
-    let Some(isolate) = owner(scope) else { return };
-    let exchange = int(scope, &args, 0);
-    let status = u16::try_from(int(scope, &args, 1)).unwrap_or(500);
+/// A flat array of names and values.
+fn header_pairs(scope: Scope<'_, '_, '_>, flat: v8::Local<'_, v8::Value>) -> Vec<(String, String)> {
     let mut headers = Vec::new();
-    if let Ok(flat) = v8::Local::<v8::Array>::try_from(args.get(2)) {
+    if let Ok(flat) = v8::Local::<v8::Array>::try_from(flat) {
         for pair in 0..flat.length() / 2 {
             let name = flat.get_index(scope, pair * 2);
             let value = flat.get_index(scope, pair * 2 + 1);
@@ -259,6 +266,16 @@ fn respond(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
             }
         }
     }
+    headers
+}
+
+/// respond(exchange, status, headers, body, streamed): the head of a response, and its body if
+/// that is complete. `headers` is flat: name, value, name, value.
+fn respond(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+    let Some(isolate) = owner(scope) else { return };
+    let exchange = int(scope, &args, 0);
+    let status = u16::try_from(int(scope, &args, 1)).unwrap_or(500);
+    let headers = header_pairs(scope, args.get(2));
     let body = match (args.get(4).is_true(), bytes_argument(args.get(3))) {
         (true, _) => match isolate.open_response_body(exchange) {
             Some(receiver) => HttpBody::Stream(receiver),
@@ -318,6 +335,54 @@ fn end_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     }
 }
 
+/// ask(rootLow, rootHigh, binding, method, url, headers, body, streamed, redirect) -> exchange: an
+/// outbound request. What is wrong with it, the answer says.
+fn ask(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_>) {
+    let Some(isolate) = owner(scope) else { return };
+    let root = from_words((int(scope, &args, 0), int(scope, &args, 1)));
+    let method = text(scope, &args, 3);
+    let (Ok(method), Ok(url)) = (
+        http::Method::from_bytes(method.as_bytes()),
+        url::Url::parse(&text(scope, &args, 4)),
+    ) else {
+        return throw(scope, "the request has no valid method or URL");
+    };
+    let body = match bytes_argument(args.get(6)) {
+        Some(bytes) if !bytes.is_empty() => OutboundBody::Full(bytes),
+        _ => OutboundBody::Empty,
+    };
+    let redirect = match &*text(scope, &args, 8) {
+        "manual" => Redirect::Manual,
+        "error" => Redirect::Error,
+        _ => Redirect::Follow,
+    };
+    let request = OutboundRequest {
+        binding: usize::try_from(int(scope, &args, 2)).unwrap_or(usize::MAX),
+        method,
+        url,
+        headers: header_pairs(scope, args.get(5)),
+        body,
+        redirect,
+    };
+    rv.set_int32(isolate.ask(root, request, args.get(7).is_true()));
+}
+
+/// breakBody(exchange, reason): the service cannot go on sending its request's body.
+fn break_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+    if let Some(isolate) = owner(scope) {
+        let exchange = int(scope, &args, 0);
+        isolate.break_body(exchange, text(scope, &args, 1));
+    }
+}
+
+/// endExchange(exchange): the service gives its request up.
+fn end_exchange(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
+    if let Some(isolate) = owner(scope) {
+        let exchange = int(scope, &args, 0);
+        isolate.end_exchange(exchange);
+    }
+}
+
 /// schedule(dueMs): the earliest timer is due then, on the clock of the isolate's host state.
 fn schedule(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     if let Some(isolate) = owner(scope) {
@@ -331,10 +396,12 @@ fn reply_json(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) 
     let Some(isolate) = owner(scope) else { return };
     let id = int(scope, &args, 0);
     let kind = text(scope, &args, 1);
-    let text = text(scope, &args, 2);
     let reply = match kind.is_empty() {
-        true => Ok(text),
-        false => Err(CallError::host(kind_from_name(&kind), text).in_bundle(isolate.program.id())),
+        true => Ok(text(scope, &args, 2)),
+        false => Err(
+            CallError::host(kind_from_name(&kind), public_text(scope, &args, 2))
+                .in_bundle(isolate.program.id()),
+        ),
     };
     isolate.reply_json(id, reply);
 }
@@ -352,7 +419,7 @@ fn position(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_
 }
 
 /// The kinds by the names that JavaScript and the schema use for them.
-pub(super) const KINDS: [(Kind, &str); 15] = [
+pub(super) const KINDS: [(Kind, &str); 16] = [
     (Kind::Failed, "failed"),
     (Kind::Overloaded, "overloaded"),
     (Kind::Disconnected, "disconnected"),
@@ -368,6 +435,7 @@ pub(super) const KINDS: [(Kind, &str); 15] = [
     (Kind::NotFound, "notFound"),
     (Kind::NotSettled, "notSettled"),
     (Kind::Evicted, "evicted"),
+    (Kind::NotGranted, "notGranted"),
 ];
 
 fn kind_from_name(name: &str) -> Kind {

@@ -19,6 +19,7 @@ static GLUE_JS: v8::OneByteConst = v8::String::create_external_onebyte_const(
     concat!(
         include_str!("../js/glue/call.js"),
         include_str!("../js/glue/http.js"),
+        include_str!("../js/glue/outbound.js"),
         include_str!("../js/glue/json.js"),
         include_str!("../js/glue/life.js"),
     )

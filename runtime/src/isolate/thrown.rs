@@ -23,6 +23,7 @@ pub(super) fn caught(
         Some(error) => {
             let line = scope.message().and_then(|m| m.get_line_number(scope));
             let message = error.to_rust_string_lossy(scope);
+            let message = redact(scope, message);
             let stack = describe(scope, error);
             // A syntax error has no stack of its own; its message knows the place.
             match line {
@@ -54,7 +55,16 @@ pub(super) fn describe(
                 .get(scope, key.into())
                 .filter(|stack| stack.is_string())
         });
-    stack.unwrap_or(error).to_rust_string_lossy(scope)
+    let text = stack.unwrap_or(error).to_rust_string_lossy(scope);
+    redact(scope, text)
+}
+
+/// The text without the secrets of the service that it comes from.
+pub(super) fn redact(scope: &v8::Isolate, text: String) -> String {
+    match HostState::of(scope) {
+        Some(state) => state.redact(text),
+        None => text,
+    }
 }
 
 impl CallError {

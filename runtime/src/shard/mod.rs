@@ -30,8 +30,8 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use isolith_capnp::error_capnp::call_error::Kind;
 use isolith_versions::{Digest, LeaseKind, RoutingTable, ServiceName};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{Notify, watch};
 
 use crate::error::CallError;
 use crate::isolate::keys::{CallKey, RootKey, from_words, to_words};
@@ -44,7 +44,7 @@ use calls::{Call, CallTable};
 pub(crate) use handle::{JsonCall, JsonReply, ServeConnection, ShardHandle, ShardStats, spawn};
 pub(crate) use leases::Holders;
 pub(crate) use requests::{Arrival, Pin};
-use roots::{Request, RootState, RootTable};
+use roots::{Request, Root, RootState, RootTable};
 pub(crate) use samples::EntrySample;
 use samples::Samples;
 use watchdog::Watch;
@@ -179,11 +179,12 @@ impl Shard {
         accepted.is_multiple_of(CALLS_PER_SAMPLE).then(Instant::now)
     }
 
-    /// Accepts a call that `caller` posted, or says why not. P3: the callee is the one that the
-    /// root's pinned set names for this caller's import.
-    fn accept(&self, caller: &Rc<Isolate>, record: &Record, key: RootKey) -> Result<(), CallError> {
-        let moved = caller.take_given(record.segments);
-        let mut roots = self.roots.borrow_mut();
+    /// The root that `key` names, if it may begin another call.
+    fn active<'r>(
+        &self,
+        roots: &'r mut RootTable,
+        key: RootKey,
+    ) -> Result<&'r mut Root, CallError> {
         let root = roots.get_mut(key).ok_or_else(|| over(RootState::Ended))?;
         if root.state != RootState::Active {
             return Err(over(root.state));
@@ -195,6 +196,15 @@ impl Shard {
                 "do the services call each other without end?",
             ));
         }
+        Ok(root)
+    }
+
+    /// Accepts a call that `caller` posted, or says why not. P3: the callee is the one that the
+    /// root's pinned set names for this caller's import.
+    fn accept(&self, caller: &Rc<Isolate>, record: &Record, key: RootKey) -> Result<(), CallError> {
+        let moved = caller.take_given(record.segments);
+        let mut roots = self.roots.borrow_mut();
+        let root = self.active(&mut roots, key)?;
         let (import, method) = (record.target >> 16, record.target & 0xffff);
         let import = usize::try_from(import).unwrap_or(usize::MAX);
         let target = root.set.target(caller.slot, import).ok_or_else(|| {
@@ -399,6 +409,17 @@ impl Home for Shard {
                 RecordKind::Chunk => {}
             }
         }
+    }
+
+    fn begin_outbound(&self, key: RootKey) -> Result<watch::Receiver<()>, CallError> {
+        let mut roots = self.roots.borrow_mut();
+        let root = self.active(&mut roots, key)?;
+        root.begin_call(self.now.get());
+        Ok(root.listen())
+    }
+
+    fn end_outbound(&self, root: RootKey) {
+        self.release(root, LeaseKind::Call);
     }
 
     fn fail_call(&self, callee: &Rc<Isolate>, call: CallKey, error: CallError) {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use isolith_versions::{Digest, LeaseKind, VersionSet};
 use slotmap::SlotMap;
+use tokio::sync::watch;
 
 use super::wiring::ShardSet;
 use crate::http::RequestId;
@@ -70,11 +71,14 @@ pub(crate) struct Root {
     request: RequestId,
     admitted: Instant,
     /// By [`LeaseKind`]: the request until its response's body was taken, promises given to
-    /// `ctx.waitUntil`, and calls accepted and not yet settled, which do not keep the root active.
+    /// `ctx.waitUntil`, and calls accepted and not yet settled (outbound requests without an answer
+    /// among them), which do not keep the root active.
     leases: [Lease; KINDS.len()],
     asker: Option<Asker>,
     /// If the trace has it.
     traced: Option<TracedRoot>,
+    /// Tells outbound requests, by being dropped, that they have to end. Most roots have none.
+    life: Option<watch::Sender<()>>,
 }
 
 /// One kind of hold that keeps a bundle loaded.
@@ -118,6 +122,13 @@ impl Root {
     /// What the trace knows it by.
     pub(crate) fn traced(&self) -> Option<&TracedRoot> {
         self.traced.as_ref()
+    }
+
+    /// Hears of the root's end, and of its deadline.
+    pub(crate) fn listen(&mut self) -> watch::Receiver<()> {
+        self.life
+            .get_or_insert_with(|| watch::Sender::new(()))
+            .subscribe()
     }
 
     /// Takes away who waits for the answer.
@@ -181,6 +192,7 @@ impl RootTable {
             }; KINDS.len()],
             asker: None,
             traced,
+            life: None,
         };
         root.add(LeaseKind::Request, now);
         Some(self.roots.insert(root))
@@ -240,6 +252,7 @@ impl RootTable {
     pub(crate) fn expire(&mut self, key: RootKey, request: Request) -> Option<Rc<ShardSet>> {
         let root = self.roots.get_mut(key)?;
         root.state = RootState::Expired;
+        root.life = None;
         for kind in KINDS {
             let stays =
                 kind == LeaseKind::Call || (kind == LeaseKind::Request && request == Request::Open);

@@ -1,6 +1,6 @@
 //! What a bundle says: how it becomes a message, and what a message must say to be one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use capnp::message::{self, SegmentArray};
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::lock::Dependency;
 use crate::manifest::Limits;
+use crate::origin::OriginRule;
 
 /// The most entries that one list of a bundle may have.
 const MAX_LIST_ENTRIES: u32 = 10_000;
@@ -34,8 +35,12 @@ pub struct Content {
     pub exports: Vec<ExportContent>,
     /// What it asks for.
     pub imports: Vec<ImportContent>,
+    /// Bindings for outbound requests, by name.
+    pub fetches: Vec<(String, Vec<OriginRule>)>,
     /// Strings on `env`: the default, or `None` where the application must give a value.
     pub vars: BTreeMap<String, Option<String>>,
+    /// Strings on `env` that the application must give from where it keeps secrets.
+    pub secrets: BTreeSet<String>,
     /// Bounds on what it may use.
     pub limits: Limits,
     /// A `CodeGeneratorRequest` message, or nothing.
@@ -145,7 +150,24 @@ impl Content {
             entry.set_interface_id(import.interface);
             entry.set_interface_name(&import.interface_name);
         }
-        let mut list = root.reborrow().init_vars(self.vars.len() as u32);
+        if !self.fetches.is_empty() {
+            let mut list = root.reborrow().init_fetches(self.fetches.len() as u32);
+            for (index, (name, origins)) in (0..).zip(&self.fetches) {
+                let mut entry = list.reborrow().get(index);
+                entry.set_name(name);
+                let mut texts = entry.init_origins(origins.len() as u32);
+                for (index, origin) in (0..).zip(origins) {
+                    texts.set(index, origin.to_string());
+                }
+            }
+        }
+        let vars = self.vars.len() + self.secrets.len();
+        let mut list = root.reborrow().init_vars(vars as u32);
+        for (index, name) in (self.vars.len() as u32..).zip(&self.secrets) {
+            let mut entry = list.reborrow().get(index);
+            entry.set_name(name);
+            entry.set_secret(());
+        }
         for (index, (name, default)) in (0..).zip(&self.vars) {
             let mut entry = list.reborrow().get(index);
             entry.set_name(name);
@@ -229,10 +251,26 @@ pub(super) fn check(
             interface_name: text(import.get_interface_name())?.to_owned(),
         });
     }
+    let mut fetches = Vec::new();
+    let list = root.get_fetches().map_err(corrupt)?;
+    for fetch in (0..bounded(list.len(), "fetches")?).map(|index| list.get(index)) {
+        let origins = fetch.get_origins().map_err(corrupt)?;
+        let rules = (0..bounded(origins.len(), "origins")?)
+            .map(|index| text(origins.get(index))?.parse().map_err(invalid))
+            .collect::<Result<Vec<OriginRule>, BundleError>>()?;
+        fetches.push((text(fetch.get_name())?.to_owned(), rules));
+    }
     let mut vars = Vec::new();
+    let mut secrets = BTreeSet::new();
     let list = root.get_vars().map_err(corrupt)?;
     for var in (0..bounded(list.len(), "vars")?).map(|index| list.get(index)) {
         let default = match var.which() {
+            Ok(var::Secret(())) => {
+                if !secrets.insert(text(var.get_name())?.to_owned()) {
+                    return Err(BundleError::Invalid("two vars have one name".to_owned()));
+                }
+                continue;
+            }
             Ok(var::Required(())) => None,
             Ok(var::Default(default)) => Some(text(default)?.to_owned()),
             Err(_) => return Err(BundleError::Invalid("a var of unknown kind".to_owned())),
@@ -242,7 +280,9 @@ pub(super) fn check(
     let bindings = imports
         .iter()
         .map(|import| &import.name)
-        .chain(vars.iter().map(|var| &var.0));
+        .chain(fetches.iter().map(|fetch| &fetch.0))
+        .chain(vars.iter().map(|var| &var.0))
+        .chain(&secrets);
     unique("imports and vars", bindings.map(String::as_str))?;
 
     let mut dependencies = Vec::new();
@@ -266,7 +306,9 @@ pub(super) fn check(
         facts: Arc::new(facts(id, root.get_http(), &exports, &imports)),
         exports,
         imports,
+        fetches,
         vars: vars.into_iter().collect(),
+        secrets,
         limits: Limits {
             cpu_ms_per_request: limits.get_cpu_ms_per_request(),
             heap_mib: limits.get_heap_mib(),

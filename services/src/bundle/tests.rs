@@ -30,6 +30,11 @@ pub(crate) fn sample() -> Content {
             ("B".to_owned(), None),
         ]
         .into(),
+        fetches: vec![(
+            "GEO".to_owned(),
+            vec!["https://*.example.com:8443".parse().unwrap()],
+        )],
+        secrets: ["TOKEN".to_owned()].into(),
         limits: Limits {
             cpu_ms_per_request: 50,
             heap_mib: 64,
@@ -59,6 +64,8 @@ fn what_is_written_is_read() {
     assert_eq!(bundle.exports(), content.exports);
     assert_eq!(bundle.imports(), content.imports);
     assert_eq!(bundle.vars(), &content.vars);
+    assert_eq!(bundle.fetches(), content.fetches);
+    assert_eq!(bundle.secrets(), &content.secrets);
     assert_eq!(bundle.limits(), content.limits);
     assert_eq!(bundle.schema(), content.schema);
     assert_eq!(bundle.schema().as_ptr() as usize % 8, 0);

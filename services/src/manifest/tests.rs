@@ -22,6 +22,12 @@ TOKEN_SECRET = { required = true }
 [limits]
 cpu_ms_per_request = 50
 heap_mib = 64
+
+[vars.API_KEY]
+secret = true
+
+[imports.GEO]
+fetch = ["https://geo.example.com", "http://127.0.0.1:9000"]
 "#;
 
 #[test]
@@ -42,6 +48,15 @@ fn a_whole_manifest() {
     assert_eq!(manifest.exports["SHOP"].interface.name, "Shop.Inner");
     assert_eq!(manifest.vars["PAGE_SIZE"].as_deref(), Some("20"));
     assert_eq!(manifest.vars["TOKEN_SECRET"], None);
+    assert_eq!(manifest.secrets, ["API_KEY".to_owned()].into());
+    let origins: Vec<_> = manifest.fetches["GEO"]
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        origins,
+        ["http://127.0.0.1:9000", "https://geo.example.com"]
+    );
     assert_eq!(
         manifest.limits,
         Limits {
@@ -164,6 +179,18 @@ fn each_mistake_has_its_place_and_hint() {
             "",
         ),
         ("[vars]", "[vars", "16:6: ", ""),
+        (
+            "\"https://geo.example.com\"",
+            "\"geo.example.com\"",
+            "28:10: `geo.example.com` is not an origin: it has no scheme",
+            "write a scheme and a host",
+        ),
+        (
+            "fetch = [",
+            "service = \"x\"\nfetch = [",
+            "28:1: [imports.GEO] has no key `service`",
+            "there is `fetch`",
+        ),
     ];
     for (from, to, place, hint) in mistakes {
         assert!(GOOD.contains(from), "{from} is not in the manifest");

@@ -4,6 +4,7 @@ pub(crate) mod bundles;
 pub(crate) mod command;
 pub(crate) mod http1;
 pub(crate) mod http2;
+pub(crate) mod origin;
 pub(crate) mod server;
 
 use std::fs;

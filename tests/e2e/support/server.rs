@@ -31,6 +31,11 @@ impl Server {
 
     /// Serves an application file of this text.
     pub(crate) fn start_with(app: &str, bundles: &[PathBuf]) -> Self {
+        Self::start_in(app, bundles, &[])
+    }
+
+    /// Serves it with these variables in its environment.
+    pub(crate) fn start_in(app: &str, bundles: &[PathBuf], environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dist = folder.path().join("dist");
         fs::create_dir(&dist).unwrap();
@@ -70,6 +75,7 @@ impl Server {
             .arg("serve")
             .arg(folder.path().join("app.toml"))
             .args(["--listen", "127.0.0.1:0"])
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

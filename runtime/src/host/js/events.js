@@ -288,6 +288,10 @@
     }
     static {
       internals.isAbortSignal = (value) => isObject(value) && #aborted in value;
+      internals.throwIfAborted = (signal) => {
+        if (signal.#aborted) throw signal.#reason;
+      };
+      internals.abortReason = (signal) => signal.#reason;
       internals.newSignal = () => new AbortSignal(secret);
       // Runs `algorithm` when the signal aborts; returns a function that takes it back.
       internals.onAbort = (signal, algorithm, holds = undefined) => {

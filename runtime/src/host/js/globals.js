@@ -33,9 +33,10 @@
   });
 
   // For each new isolate, before its bundle: V8 adds this when it makes the context. There is one
-  // thread per isolate, and nothing to share memory with.
-  internals.begin = () => {
+  // thread per isolate, and nothing to share memory with. WebAssembly is there if it is granted.
+  internals.begin = (wasm) => {
     delete globalThis.SharedArrayBuffer;
+    if (!wasm) delete globalThis.WebAssembly;
   };
 
   const inspectable = [internals.urlHref, internals.searchList];

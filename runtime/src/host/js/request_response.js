@@ -132,6 +132,7 @@
         request.#signal = signal ?? null;
         return request;
       };
+      internals.newRequest = (input, init) => new Request(input, init);
       internals.requestParts = (request) => ({ __proto__: null, method: request.#method,
         url: request.#href(), headers: internals.headerList(request.#headers), body: request.#body,
         signal: request.#signal, redirect: request.redirect });
@@ -150,6 +151,7 @@
     #headers;
     #body = null;
     #url = "";
+    #redirected = false;
     constructor(body = null, init = undefined) {
       const given = dictionary(init, "Response's options");
       if (given.status !== undefined) {
@@ -204,7 +206,7 @@
     }
     get type() { return this.#type; }
     get url() { return this.#url; }
-    get redirected() { return false; }
+    get redirected() { return this.#redirected; }
     get status() { return this.#status; }
     get ok() { return this.#status >= 200 && this.#status <= 299; }
     get statusText() { return this.#statusText; }
@@ -213,6 +215,8 @@
       internals.checkUsable(this.#body, "the response's body");
       const copy = new Response();
       copy.#type = this.#type;
+      copy.#url = this.#url;
+      copy.#redirected = this.#redirected;
       copy.#status = this.#status;
       copy.#statusText = this.#statusText;
       copy.#headers = new Headers(this.#headers);
@@ -235,12 +239,13 @@
           headers: internals.headerList(response.#headers), body: internals.takeBody(response.#body) };
       };
       // A response that came from elsewhere (a granted fetch binding).
-      internals.createResponse = (status, statusText, flat, body, url) => {
+      internals.createResponse = (status, statusText, flat, body, url, redirected) => {
         const response = new Response();
         response.#status = status;
         response.#statusText = statusText;
         response.#headers = internals.newHeaders(flat, true);
         response.#url = url;
+        response.#redirected = redirected;
         if (body !== null) {
           response.#body = internals.isReadableStream(body) ? internals.newBody(null, body, null)
             : internals.newBody(body, null, null);

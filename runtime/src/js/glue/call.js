@@ -1,5 +1,5 @@
 // The isolate's end of the call path and of what else the host hands it. The files of this folder
-// are the parts of one function, in this order: call, http, json, life. It becomes part of the
+// are the parts of one function, in this order: call, http, outbound, json, life. It becomes part of the
 // startup snapshot; a fresh isolate calls `attach` with its memory and its bundle's facts,
 // evaluates the bundle, then calls `start`.
 //

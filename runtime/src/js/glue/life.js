@@ -16,7 +16,7 @@
 
   // Once, before any of the bundle's code: `generated` is what the schema's code was made into.
   function attach(facts, ringBuffer, outboxBuffer, generated) {
-    internals.begin();
+    internals.begin(facts.wasm);
     isImmutable = bufferGetter('immutable');
     transferToImmutable = uncurry(ArrayBuffer.prototype.transferToImmutable);
     config = facts.config;
@@ -35,6 +35,11 @@
     for (const { name, value } of facts.vars) env[name] = value;
     facts.imports.forEach(({ name, service, interfaceId }, index) => {
       env[name] = stub(index, service, interfaces[interfaceId]);
+    });
+    // Not enumerable, so that printing or cloning `env` as a whole does not show them.
+    for (const { name, value } of facts.secrets) defineProperty(env, name, { __proto__: null, value });
+    facts.fetches.forEach((name, index) => {
+      env[name] = fetchBinding(index, `${name}.fetch`);
     });
     freeze(env);
     served = facts.exports.map(({ name, className, interfaceId }) => {
@@ -100,7 +105,7 @@
   }
 
   return {
-    attach, start, turn, settleError, fetch, bodyChunk, writable, abort, callJson, formatStack,
+    attach, start, turn, settleError, fetch, bodyChunk, writable, abort, answer, refuse, callJson, formatStack,
     fireTimers,
   };
 })

@@ -1,0 +1,139 @@
+//! What the application gives one service: variables, secrets and grants.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use ipnet::IpNet;
+use isolith_services::origin::{ORIGIN_HINT, OriginRule};
+use isolith_services::{Problem, Problems};
+use isolith_versions::ServiceName;
+use serde::de::{Deserialize, Deserializer, Error as _};
+
+/// The longest secret that is read, in bytes.
+const MAX_SECRET_BYTES: u64 = 64 << 10;
+
+/// What one service is given.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Given {
+    /// Values of its variables, by name.
+    pub(crate) vars: BTreeMap<String, String>,
+    /// Values of its secrets, by name.
+    pub(crate) secrets: BTreeMap<String, Secret>,
+    pub(crate) grants: Grants,
+}
+
+/// `[grants.SERVICE]`: what a service may do that no service may do by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Grants {
+    /// Origins that its `fetch` bindings may go to.
+    #[serde(deserialize_with = "origins")]
+    pub(crate) fetch: Vec<OriginRule>,
+    /// Networks, as in `10.1.0.0/16`, that the names of those origins may resolve to although they
+    /// are not public.
+    #[serde(deserialize_with = "networks")]
+    pub(crate) private_networks: Vec<IpNet>,
+    /// `eval`, `new Function` and their relatives.
+    pub(crate) eval: bool,
+    /// Compiling WebAssembly.
+    pub(crate) wasm: bool,
+}
+
+/// A value that must not be shown: every way of printing it is blind.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+/// Where `[secrets.SERVICE]` says that a secret is kept.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum SecretSource {
+    /// In a file, relative to the application file; one line end at its end is not part of it.
+    File(String),
+    /// In a variable of the process's environment.
+    Env(String),
+}
+
+impl Secret {
+    #[cfg(test)]
+    pub(crate) fn new(value: String) -> Self {
+        Secret(value)
+    }
+
+    /// The value itself, for the service that it was given to and for nobody else.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl SecretSource {
+    /// Reads the secret. `file` is the application file.
+    ///
+    /// # Errors
+    /// If it is not there. The error never has the value.
+    pub(crate) fn read(
+        &self,
+        file: &Path,
+        service: &ServiceName,
+        name: &str,
+    ) -> Result<Secret, Problems> {
+        let fail = |message: String, hint: &str| {
+            let place = format!("[secrets.{service}] {name}");
+            let problem = Problem::new(
+                file.display().to_string(),
+                format!("{place}: {message}"),
+                hint,
+            );
+            Problems::from(problem)
+        };
+        match self {
+            SecretSource::Env(variable) => std::env::var(variable).map(Secret).map_err(|_| {
+                let message =
+                    format!("the environment has no variable {variable}, or it is no text");
+                fail(message, "set it for the process that serves")
+            }),
+            SecretSource::File(path) => {
+                let path = file.parent().unwrap_or(Path::new("")).join(path);
+                let shown = path.display();
+                let hint = "it must be a text file that the process may read";
+                let size = std::fs::metadata(&path).map(|meta| meta.len());
+                if size.is_ok_and(|size| size > MAX_SECRET_BYTES) {
+                    let message = format!("{shown} is larger than {MAX_SECRET_BYTES} bytes");
+                    return Err(fail(message, hint));
+                }
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|error| fail(format!("cannot read {shown}: {error}"), hint))?;
+                let line = text.strip_suffix('\n').unwrap_or(&text);
+                Ok(Secret(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+            }
+        }
+    }
+}
+
+fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OriginRule>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let parse = |text: String| {
+        let rule = text.parse::<OriginRule>();
+        rule.map_err(|error| D::Error::custom(format!("{error}; {ORIGIN_HINT}")))
+    };
+    texts.into_iter().map(parse).collect()
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let parse = |text: String| {
+        let net = text.parse::<IpNet>();
+        net.map_err(|_| {
+            let hint =
+                "write an address and a prefix length, such as `10.1.0.0/16` or `127.0.0.1/32`";
+            D::Error::custom(format!("`{text}` is not a network: {hint}"))
+        })
+    };
+    texts.into_iter().map(parse).collect()
+}

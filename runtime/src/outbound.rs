@@ -1,0 +1,108 @@
+//! Outbound HTTP requests: what a service's granted `fetch` bindings do.
+//!
+//! A service reaches a host only if its manifest asks for the origin and the application grants
+//! it; [`Rules`] holds what both allow. Every hop is held against the rules: the first request
+//! and each redirect, by URL, and each connection, by the address that its name resolved to
+//! ([`connect`]). The connection goes to the checked address, so a name that resolves to another
+//! one a moment later changes nothing. Proxy settings in the environment are not read.
+
+mod address;
+mod connect;
+mod send;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use ipnet::IpNet;
+use isolith_services::origin::OriginRule;
+use url::Url;
+
+use crate::http::BodyStream;
+pub(crate) use send::{Answer, Client};
+
+/// Where one service may send requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules {
+    /// Its bindings: the name on `env`, and the origins that manifest and grant both allow.
+    pub(crate) bindings: Vec<(String, Vec<OriginRule>)>,
+    /// Networks that names may resolve to although they are not public.
+    pub(crate) private_networks: Arc<[IpNet]>,
+}
+
+/// What happens when the server answers with another place to go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Redirect {
+    Follow,
+    /// The redirect itself is the response.
+    Manual,
+    Error,
+}
+
+/// A request that a service makes.
+pub(crate) struct OutboundRequest {
+    /// The index of the binding in [`Rules::bindings`].
+    pub(crate) binding: usize,
+    pub(crate) method: Method,
+    /// Absolute, without credentials.
+    pub(crate) url: Url,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: OutboundBody,
+    pub(crate) redirect: Redirect,
+}
+
+/// The body of a request on its way out.
+pub(crate) enum OutboundBody {
+    Empty,
+    Full(Bytes),
+    Stream(BodyStream),
+}
+
+/// Why a request got no response.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutboundError {
+    #[error(
+        "{url} is none of the origins that binding {binding} may fetch ({allowed}); ask for it \
+         under [imports.{binding}] in isolith.toml and grant it in the application file"
+    )]
+    NotGranted {
+        /// Without path and query, which may hold secrets.
+        url: String,
+        binding: String,
+        allowed: String,
+    },
+    #[error(
+        "{host} resolves to {address}, which is not a public address; if it is meant, grant its \
+         network as private_networks under [grants] in the application file"
+    )]
+    PrivateAddress { host: String, address: String },
+    #[error("the server at {0} redirected, which this request does not follow")]
+    Redirected(String),
+    #[error("more than {0} redirects")]
+    RedirectedTooOften(usize),
+    #[error("the redirect cannot be followed: a streamed body was sent already")]
+    BodySpent,
+    #[error("the request cannot be sent: {0}")]
+    Invalid(String),
+    #[error("{0}")]
+    Network(String),
+}
+
+impl Rules {
+    /// Whether a request through binding number `binding` may go to `url`.
+    fn check(&self, binding: usize, url: &Url) -> Result<(), OutboundError> {
+        let (name, rules) = self
+            .bindings
+            .get(binding)
+            .ok_or_else(|| OutboundError::Invalid("there is no such binding".to_owned()))?;
+        if rules.iter().any(|rule| rule.allows(url)) {
+            return Ok(());
+        }
+        let allowed: Vec<_> = rules.iter().map(ToString::to_string).collect();
+        Err(OutboundError::NotGranted {
+            url: url.origin().ascii_serialization(),
+            binding: name.clone(),
+            allowed: allowed.join(", "),
+        })
+    }
+}

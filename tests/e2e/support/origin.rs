@@ -1,0 +1,122 @@
+//! A server somewhere else, as a service's outbound requests meet it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// Answers on its own threads until the test process ends.
+///
+/// | path | answer |
+/// |---|---|
+/// | `/to/STATUS/URL` | a redirect there |
+/// | `/bytes/N` | so many bytes |
+/// | `/never` | none |
+/// | else | what it received: method, headers and body |
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    /// Each request's first line.
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Origin {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = Origin {
+            address: listener.local_addr().unwrap(),
+            seen: Arc::default(),
+        };
+        let own = origin.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let own = own.clone();
+                // A client that breaks off is none of its business.
+                std::thread::spawn(move || own.serve(stream).unwrap_or_default());
+            }
+        });
+        origin
+    }
+
+    /// `http://127.0.0.1:PORT` and the path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The first lines of the requests so far.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
+        let mut writer = stream.try_clone()?;
+        let mut reader = BufReader::new(stream);
+        loop {
+            let mut head = Vec::new();
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line)? == 0 {
+                    return Ok(());
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+                head.push(line.trim().to_owned());
+            }
+            let first = head.first().cloned().unwrap_or_default();
+            self.seen.lock().unwrap().push(first.clone());
+            let body = read_body(&mut reader, &head)?;
+            let target = first.split(' ').nth(1).unwrap_or("/").to_owned();
+            if target.starts_with("/never") {
+                std::thread::sleep(super::PATIENCE);
+                return Ok(());
+            }
+            if let Some(rest) = target.strip_prefix("/to/") {
+                let (status, to) = rest.split_once('/').unwrap_or(("302", ""));
+                let reply = format!(
+                    "HTTP/1.1 {status} Moved\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"
+                );
+                writer.write_all(reply.as_bytes())?;
+                continue;
+            }
+            let content = match target.strip_prefix("/bytes/") {
+                Some(count) => vec![b'x'; count.parse().unwrap_or(0)],
+                None => format!("{}\n\n{}", head.join("\n"), String::from_utf8_lossy(&body))
+                    .into_bytes(),
+            };
+            let length = content.len();
+            let reply = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\r\n"
+            );
+            writer.write_all(reply.as_bytes())?;
+            writer.write_all(&content)?;
+        }
+    }
+}
+
+fn read_body(reader: &mut BufReader<TcpStream>, head: &[String]) -> std::io::Result<Vec<u8>> {
+    let header = |name: &str| {
+        head.iter().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name)
+                .then(|| value.trim().to_owned())
+        })
+    };
+    let mut body = Vec::new();
+    if let Some(length) = header("content-length").and_then(|length| length.parse().ok()) {
+        body.resize(length, 0);
+        reader.read_exact(&mut body)?;
+    } else if header("transfer-encoding").is_some() {
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            let length = usize::from_str_radix(line.trim(), 16).unwrap_or(0);
+            let mut chunk = vec![0; length + 2];
+            reader.read_exact(&mut chunk)?;
+            if length == 0 {
+                break;
+            }
+            body.extend_from_slice(&chunk[..length]);
+        }
+    }
+    Ok(body)
+}
