@@ -43,7 +43,8 @@ impl Server {
             fs::copy(file, dist.join(format!("{place}.isolith"))).unwrap();
         }
         fs::write(folder.path().join("app.toml"), app).unwrap();
-        Self::launch(Arc::new(folder)).unwrap_or_else(|said| panic!("it does not serve: {said}"))
+        Self::launch(Arc::new(folder), environment)
+            .unwrap_or_else(|said| panic!("it does not serve: {said}"))
     }
 
     /// Kills the process, with SIGKILL, and serves the same folder again.
@@ -56,7 +57,7 @@ impl Server {
     /// wrote.
     pub(crate) fn try_restart(mut self) -> Result<Self, String> {
         self.kill();
-        Self::launch(Arc::clone(&self.folder))
+        Self::launch(Arc::clone(&self.folder), &[])
     }
 
     /// Kills the process, with SIGKILL, and waits until it is gone.
@@ -70,7 +71,7 @@ impl Server {
         self.folder.path()
     }
 
-    fn launch(folder: Arc<TempDir>) -> Result<Self, String> {
+    fn launch(folder: Arc<TempDir>, environment: &[(&str, &str)]) -> Result<Self, String> {
         let mut child = isolith()
             .arg("serve")
             .arg(folder.path().join("app.toml"))
