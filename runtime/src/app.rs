@@ -159,7 +159,9 @@ async fn serve_overrides(deployment: &Rc<Deployment>, mut queue: OverrideQueue) 
     while let Some(asked) = queue.next().await {
         let deployment = Rc::clone(deployment);
         tokio::task::spawn_local(async move {
-            let set = deployment.set_for_override(&asked.versions).await;
+            let set = deployment
+                .set_for_override(&asked.versions, asked.base)
+                .await;
             asked.answer(set);
         });
     }

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use isolith_versions::{ServiceName, Version, VersionSet};
+use isolith_versions::{Digest, ServiceName, Version, VersionSet};
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 use tokio::sync::{mpsc, oneshot};
 
@@ -38,6 +38,8 @@ pub(crate) struct OverrideQueue(mpsc::Receiver<Asked>);
 /// A request that waits for its set.
 pub(crate) struct Asked {
     pub(crate) versions: Versions,
+    /// The set that the request would get without its override.
+    pub(crate) base: Digest,
     reply: oneshot::Sender<Result<Arc<VersionSet>, Refused>>,
 }
 
@@ -59,16 +61,21 @@ pub(crate) fn queue() -> (Overrides, OverrideQueue) {
 }
 
 impl Overrides {
-    /// The set with these versions, wired on every shard.
+    /// The set with these versions, and else like the one with the digest `base`, wired on every shard.
     ///
     /// # Cancel safety
     /// Dropping the future gives up waiting; the set is made ready all the same.
     pub(crate) async fn set_for(
         &self,
         versions: Versions,
+        base: Digest,
     ) -> Result<Arc<VersionSet>, OverrideError> {
         let (reply, answer) = oneshot::channel();
-        let asked = self.0.try_send(Asked { versions, reply });
+        let asked = self.0.try_send(Asked {
+            versions,
+            base,
+            reply,
+        });
         asked.map_err(|_| OverrideError::Busy)?;
         Ok(answer.await.map_err(|_| OverrideError::Busy)??)
     }

@@ -4,6 +4,7 @@
 //! hold on a machine whose speed drifts. The binary `isolith-bench` calls [`run`].
 
 mod bare;
+mod pins;
 mod typed;
 
 use std::path::Path;
@@ -25,9 +26,12 @@ struct Figures {
     call_small_ns: f64,
     call_small_32_in_flight_ns: f64,
     call_1mib_ns: f64,
+    /// With three rollouts under way.
     admission_ns: f64,
+    pin_per_call_ns: f64,
     call_small_per_bare_async_hop: f64,
     call_1mib_per_call_small: f64,
+    pin_share_of_call: f64,
 }
 
 /// Measures, prints a table, and writes the figures to `file` as JSON.
@@ -61,7 +65,19 @@ pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
         figures.call_1mib_ns,
         format!("{:.2} x the small call", figures.call_1mib_per_call_small),
     );
-    row("admission and release", figures.admission_ns, String::new());
+    row(
+        "admission and release, three rollouts",
+        figures.admission_ns,
+        String::new(),
+    );
+    row(
+        "the pin, per call",
+        figures.pin_per_call_ns,
+        format!(
+            "{:.1} % of the small call",
+            100.0 * figures.pin_share_of_call
+        ),
+    );
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -72,20 +88,24 @@ pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
 
 async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
     let bench = typed::Bench::new(Limits::default()).await?;
+    let pins = pins::Pins::new(Limits::default()).await?;
     // Once unmeasured: the engines compile, memory is touched for the first time.
     bench.round(CALLS / 2).await?;
-    let mut columns: [Vec<f64>; 6] = Default::default();
+    pins.round(CALLS / 2)?;
+    let mut columns: [Vec<f64>; 7] = Default::default();
     for round in 0..ROUNDS {
         eprintln!("round {} of {ROUNDS}", round + 1);
         let bare = bare::measure(CALLS, 1).ok_or("the bare hop failed")?;
         let typed = bench.round(CALLS).await?;
+        let pinned = pins.round(CALLS)?;
         let figures = [
             bare.sync_ns,
             bare.async_ns,
             typed.small_ns,
             typed.small_32_ns,
             typed.mib_ns,
-            typed.admission_ns,
+            pinned.admission_ns,
+            pinned.per_call_ns,
         ];
         for (column, figure) in columns.iter_mut().zip(figures) {
             column.push(figure);
@@ -98,6 +118,7 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         call_small_32_in_flight_ns,
         call_1mib_ns,
         admission_ns,
+        pin_per_call_ns,
     ] = columns.each_mut().map(|column| median(column));
     Ok(Figures {
         bare_hop_ns,
@@ -106,8 +127,10 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         call_small_32_in_flight_ns,
         call_1mib_ns,
         admission_ns,
+        pin_per_call_ns,
         call_small_per_bare_async_hop: call_small_ns / bare_async_hop_ns,
         call_1mib_per_call_small: call_1mib_ns / call_small_ns,
+        pin_share_of_call: pin_per_call_ns / call_small_ns,
     })
 }
 

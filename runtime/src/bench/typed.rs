@@ -3,10 +3,9 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::http::RequestId;
 use crate::limits::Limits;
 use crate::sample::{Sample, SampleSchema, serve_samples, solve_samples};
-use crate::shard::{Arrival, JsonCall, Shard};
+use crate::shard::{JsonCall, Shard};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -78,8 +77,6 @@ pub(super) struct TypedCalls {
     pub(super) small_32_ns: f64,
     /// 1 MiB of bytes there and back, each side reading a byte of it.
     pub(super) mib_ns: f64,
-    /// Admission and release of a root.
-    pub(super) admission_ns: f64,
 }
 
 /// One shard with the two services, driven from this thread.
@@ -141,26 +138,12 @@ impl Bench {
         self.run("blob", argument, calls).await
     }
 
-    fn admissions(&self, count: u32) -> Result<f64, Error> {
-        let start = Instant::now();
-        let arrival = Arrival {
-            id: RequestId::random(),
-            now: start,
-            deadline: start + Duration::from_secs(30),
-        };
-        for draw in 0..count {
-            std::hint::black_box(self.shard.admit(u64::from(draw), None, arrival)?);
-        }
-        Ok(start.elapsed().as_nanos() as f64 / f64::from(count))
-    }
-
     /// One round of each measurement.
     pub(super) async fn round(&self, calls: u32) -> Result<TypedCalls, Error> {
         Ok(TypedCalls {
             small_ns: self.small(calls, 1).await?,
             small_32_ns: self.small(calls, 32).await?,
             mib_ns: self.blob(calls, 1 << 20).await?,
-            admission_ns: self.admissions(calls)?,
         })
     }
 }

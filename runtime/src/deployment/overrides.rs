@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use isolith_versions::VersionSet;
+use isolith_versions::{Digest, VersionSet};
 
 use super::{Deployment, Refused};
 use crate::overrides::Versions;
 
 impl Deployment {
-    /// The set that is solved with these versions, wired on every shard. It takes no requests but
+    /// The set that is solved with these versions, and else as the one with the digest `base`, wired
+    /// on every shard. It takes no requests but
     /// those that name it.
     ///
     /// # Errors
@@ -16,6 +17,7 @@ impl Deployment {
     pub(crate) async fn set_for_override(
         &self,
         versions: &Versions,
+        _base: Digest,
     ) -> Result<Arc<VersionSet>, Refused> {
         let wanted = versions
             .iter()

@@ -56,7 +56,7 @@ pub(super) async fn admit<B>(
                 token: Some(token.clone()),
             });
         }
-        (None, true) => by_override(shard, settings, headers, is_loopback, arrival).await?,
+        (None, true) => by_override(shard, settings, request, is_loopback, arrival).await?,
         (Some(_), true) => {
             let text = "the request has both an isolith-pin and an isolith-override header: one of \
                         them has to go";
@@ -90,10 +90,10 @@ fn by_token(
         })
 }
 
-async fn by_override(
+async fn by_override<B>(
     shard: &Rc<Shard>,
     settings: &Settings,
-    headers: &HeaderMap,
+    request: &Request<B>,
     is_loopback: bool,
     arrival: Arrival,
 ) -> Result<Pin, Refusal> {
@@ -104,13 +104,16 @@ async fn by_override(
             return Err(asked(Problem::override_forbidden()));
         }
     }
+    let headers = request.headers();
     let lines = headers.get_all(OVERRIDE).iter().map(HeaderValue::as_bytes);
     let versions = overrides::parse(lines).map_err(|reason| {
         asked(Problem::bad_request(format!(
             "the isolith-override header: {reason}"
         )))
     })?;
-    let set = settings.overrides.set_for(versions).await;
+    let key = key(&settings.routing.key, headers);
+    let base = shard.set_in_force(key, Some(&Head(request)));
+    let set = settings.overrides.set_for(versions, base).await;
     let set = set.map_err(|error| match error {
         OverrideError::Refused(reason) => asked(Problem::override_refused(reason.to_string())),
         OverrideError::Busy => {

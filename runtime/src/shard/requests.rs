@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::Shard;
 use super::handle::{JsonCall, JsonReply};
-use super::roots::{Asker, Request};
+use super::roots::{Asker, Request, RootState};
 use super::samples::Counted;
 use super::wiring::{SetLife, ShardSet};
 use crate::error::CallError;
@@ -130,6 +130,11 @@ impl Shard {
         })?;
         let by = Choice::Table(admission.mask);
         self.pin(set, table, by, arrival)
+    }
+
+    /// The set that a request would be admitted to.
+    pub(crate) fn set_in_force(&self, key: u64, head: Option<&dyn RequestHead>) -> Digest {
+        self.routing.load().admit(key, head).set.digest()
     }
 
     /// Admits a request to the set with this digest, if it is loaded here: in force, draining, or
@@ -307,6 +312,27 @@ impl Shard {
                 pin.set().digest().short()
             ),
         }))
+    }
+
+    /// What the pin adds to a call of the entry: finds its root and the callee that the root's set
+    /// names, and notes the call's begin and end there. For the benchmark.
+    pub(crate) fn resolve(&self, pin: &Pin, import: usize) -> Option<Rc<Isolate>> {
+        let callee = {
+            let mut roots = self.roots.borrow_mut();
+            let root = roots.get_mut(pin.root)?;
+            let caller = root
+                .set
+                .isolate(root.set.set.entry(self.entry.as_str())?)?
+                .slot;
+            let callee = match root.state {
+                RootState::Active => Rc::clone(&root.set.target(caller, import)?.callee),
+                _ => return None,
+            };
+            root.begin_call(self.now.get());
+            callee
+        };
+        self.release(pin.root, LeaseKind::Call);
+        Some(callee)
     }
 
     /// The compiled set that a pin's root holds.

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use isolith_versions::{Admission, Mask, RoutingTable, Sample};
 
-/// Combinations that a shard keeps samples of, until somebody takes them; requests to others do not
-/// count then.
+/// Combinations that a shard keeps samples of, until somebody takes them; past it, those of the
+/// oldest table go.
 const MAX_SAMPLES: usize = 512;
 
 /// HTTP requests that were admitted by one table to one combination of rollouts.
@@ -70,29 +70,30 @@ impl Samples {
             false => State::Succeeded,
         });
         let micros = u64::try_from(request.admitted.elapsed().as_micros());
-        if let Some(sample) = self.at(request.place) {
-            sample.requests += 1;
-            sample.errors += u64::from(failed);
-            sample.latency.record(micros.unwrap_or(u64::MAX));
-        }
+        let sample = self.at(request.place);
+        sample.requests += 1;
+        sample.errors += u64::from(failed);
+        sample.latency.record(micros.unwrap_or(u64::MAX));
     }
 
     /// The request's response broke off after its head.
     pub(super) fn broke_off(&mut self, request: &Counted) {
-        if request.state.replace(State::Failed) == State::Succeeded
-            && let Some(sample) = self.at(request.place)
-        {
+        if request.state.replace(State::Failed) == State::Succeeded {
+            let sample = self.at(request.place);
             // It may have been counted in a sample that was taken; then this one has an error more.
             sample.errors += 1;
             sample.requests = sample.requests.max(sample.errors);
         }
     }
 
-    fn at(&mut self, place: Place) -> Option<&mut Sample> {
-        match self.0.len() < MAX_SAMPLES || self.0.contains_key(&place) {
-            true => Some(self.0.entry(place).or_default()),
-            false => None,
+    fn at(&mut self, place: Place) -> &mut Sample {
+        if self.0.len() >= MAX_SAMPLES
+            && !self.0.contains_key(&place)
+            && let Some(oldest) = self.0.keys().map(|(epoch, ..)| *epoch).min()
+        {
+            self.0.retain(|(epoch, ..), _| *epoch != oldest);
         }
+        self.0.entry(place).or_default()
     }
 }
 
