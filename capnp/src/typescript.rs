@@ -36,6 +36,8 @@ declare module "isolith:schema" {
   /** What a method learns about its call. */
   export interface Context {
     waitUntil(promise: Promise<unknown>): void;
+    /** Whether the request is a copy whose answer nobody gets: change nothing on its behalf. */
+    readonly shadow: boolean;
     readonly bundle: { readonly service: string; readonly version: string; readonly digest: string };
   }
 }

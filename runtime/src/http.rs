@@ -46,6 +46,14 @@ pub(crate) struct HttpResponse {
     pub(crate) body: HttpBody,
 }
 
+/// What is compared of an answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    /// `None` if it was not kept: it is large, or came as a stream.
+    pub(crate) body: Option<Bytes>,
+}
+
 /// A response's body.
 pub(crate) enum HttpBody {
     Empty,

@@ -11,6 +11,7 @@ mod connection;
 mod exchange;
 mod request;
 mod response;
+mod shadow;
 mod socket;
 
 use std::io;

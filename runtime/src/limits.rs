@@ -10,6 +10,9 @@ use std::time::Duration;
 pub(crate) struct Limits {
     /// Requests that one shard has admitted and not yet ended.
     pub(crate) requests_in_flight_per_shard: usize,
+    /// Copies of requests that one shard has sent to new versions and not yet compared; more are
+    /// not sent.
+    pub(crate) shadows_in_flight_per_shard: usize,
     /// Calls between isolates that one shard has accepted and not yet settled.
     pub(crate) calls_in_flight_per_shard: usize,
     /// Calls and results that wait to be delivered to one isolate.
@@ -47,6 +50,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             requests_in_flight_per_shard: 16_384,
+            shadows_in_flight_per_shard: 256,
             calls_in_flight_per_shard: 65_536,
             queued_records_per_isolate: 65_536,
             calls_in_flight_per_request: 1_024,

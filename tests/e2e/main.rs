@@ -29,6 +29,8 @@ mod http_streams;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod lifetimes;
+#[cfg(test)]
 mod pins;
 #[cfg(test)]
 mod reach;

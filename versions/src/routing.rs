@@ -45,6 +45,8 @@ pub struct Split {
     pub buckets: Buckets,
     /// The requests that see it whatever their key.
     pub matches: Vec<Match>,
+    /// The share of other requests of which it gets a copy, whose answer nobody sees.
+    pub shadow: Weight,
 }
 
 /// The version sets in force and who gets which, published as one immutable value.
@@ -250,6 +252,33 @@ impl RoutingTable {
             ruled: by_rule & mask,
             set: set.unwrap_or(self.combinations.base()),
         }
+    }
+
+    /// Chooses whether a copy of a request that was just admitted goes to a rollout's new version:
+    /// the rollout's place, and the combination and set that the copy sees. `draw` is uniform over
+    /// all of `u64`, and not the key. Of several rollouts that ask for copies, one gets it.
+    ///
+    /// Cost: a look at each rollout; a few instructions if none asks for copies.
+    pub fn shadow(
+        &self,
+        admission: &Admission<'_>,
+        draw: u64,
+    ) -> Option<(usize, Mask, &Arc<VersionSet>)> {
+        // Scaled to 0..10 000.
+        let mut point = ((u128::from(draw) * u128::from(BUCKETS)) >> 64) as u16;
+        for (place, split) in self.splits.iter().enumerate() {
+            let parts = split.shadow.parts();
+            let mask = admission.mask | 1 << place;
+            if parts == 0 || mask == admission.mask {
+                continue;
+            }
+            match (point.checked_sub(parts), self.combinations.get(mask)) {
+                (Some(rest), _) => point = rest,
+                (None, Some(set)) => return Some((place, mask, set)),
+                (None, None) => return None,
+            }
+        }
+        None
     }
 
     fn rules_for(&self, head: &dyn RequestHead) -> Mask {

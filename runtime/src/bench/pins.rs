@@ -91,6 +91,7 @@ impl Pins {
                 rollout: service.parse()?,
                 buckets: Buckets::none().resized(weight, salt, &Buckets::all())?,
                 matches: vec![rule],
+                shadow: Weight::ZERO,
             });
         }
         let sets = Combinations::new(sets.into_iter().map(Some).collect())?;

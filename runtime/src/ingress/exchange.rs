@@ -10,6 +10,7 @@ use hyper::body::{Body as _, Incoming};
 use super::admission::{self, Admitted, Refusal};
 use super::request::{self, Upload};
 use super::response::{self, ResponseBody};
+use super::shadow::{self, ShadowRequest};
 use super::{PIN, Settings};
 use crate::error::CallError;
 use crate::http::{HttpRequest, RequestId};
@@ -47,14 +48,17 @@ pub(super) async fn respond(
                 request::discard(request);
                 (refuse(&problem), None)
             }
-            Ok((head, admitted)) => {
+            Ok((head, mut admitted)) => {
+                let has_body = !request.body().is_end_stream();
+                let shadow = admitted.pin.take_shadow();
+                let shadow = shadow.map(|shadow| ShadowRequest::of(*shadow, &head, has_body));
                 let fetched = fetch(
                     shard,
                     settings,
                     &admitted.pin,
-                    head,
-                    request.into_body(),
+                    (head, request.into_body()),
                     &method,
+                    shadow,
                     id,
                 );
                 let response = fetched.await.unwrap_or_else(|problem| refuse(&problem));
@@ -109,13 +113,15 @@ async fn fetch(
     shard: &Rc<Shard>,
     settings: &Settings,
     pin: &Pin,
-    mut head: HttpRequest,
-    body: Incoming,
+    (mut head, body): (HttpRequest, Incoming),
     method: &Method,
+    shadow: Option<ShadowRequest>,
     id: RequestId,
 ) -> Result<Response<ResponseBody>, Problem> {
     let limit = settings.http.max_body_bytes;
-    let Upload { chunks, overflow } = request::upload(body, limit, settings.http.header_timeout);
+    let recording = shadow.as_ref().and_then(ShadowRequest::recording);
+    let patience = settings.http.header_timeout;
+    let Upload { chunks, overflow } = request::upload(body, limit, patience, recording);
     head.body = chunks;
     let fetched = tokio::select! {
         biased;
@@ -123,6 +129,9 @@ async fn fetch(
         fetched = shard.fetch(pin, head) => fetched,
     };
     let answer = fetched.map_err(|error| failed(&error, settings, id))?;
+    if let Some(shadow) = shadow {
+        shadow.send(shard, shadow::answer(&answer));
+    }
     response::build(answer, method == Method::HEAD).map_err(|detail| {
         tracing::error!("request {id}: the service's response is invalid: {detail}");
         Problem::bad_response(detail)

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::http::{BODY_CHUNKS_IN_FLIGHT, BodyChunk, HttpRequest};
 use crate::http_error::Problem;
+use crate::ingress::shadow::Recording;
 
 /// Headers that concern one connection and not the request (RFC 9110, 7.6.1).
 const HOP_BY_HOP: [&str; 8] = [
@@ -56,7 +57,12 @@ pub(super) fn head<B>(request: &Request<B>, address: SocketAddr) -> Result<HttpR
 
 /// Starts to read the body, in a task of its own on this thread; it ends with the body, with the
 /// receiver, or when the client pauses longer than `patience`.
-pub(super) fn upload(body: Incoming, limit_bytes: u64, patience: Duration) -> Upload {
+pub(super) fn upload(
+    body: Incoming,
+    limit_bytes: u64,
+    patience: Duration,
+    recording: Option<Recording>,
+) -> Upload {
     let (report, overflow) = oneshot::channel();
     if body.is_end_stream() {
         return Upload {
@@ -65,7 +71,7 @@ pub(super) fn upload(body: Incoming, limit_bytes: u64, patience: Duration) -> Up
         };
     }
     let (sender, chunks) = mpsc::channel(BODY_CHUNKS_IN_FLIGHT);
-    tokio::task::spawn_local(pump(body, limit_bytes, patience, sender, report));
+    tokio::task::spawn_local(pump(body, limit_bytes, patience, sender, report, recording));
     Upload {
         chunks: Some(chunks),
         overflow,
@@ -106,6 +112,7 @@ async fn pump(
     patience: Duration,
     sender: mpsc::Sender<BodyChunk>,
     report: oneshot::Sender<()>,
+    recording: Option<Recording>,
 ) {
     let mut received_bytes = 0_u64;
     let failure = loop {
@@ -114,7 +121,12 @@ async fn pump(
             () = sender.closed() => return drain(body).await,
         };
         let data = match frame {
-            Ok(None) => return,
+            Ok(None) => {
+                if let Some(recording) = &recording {
+                    recording.end();
+                }
+                return;
+            }
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_else(|_trailers| Bytes::new()),
             Ok(Some(Err(error))) => break format!("the client's request body broke off: {error}"),
             Err(_) => {
@@ -126,6 +138,9 @@ async fn pump(
             // Nobody listens once the response has begun; then the error below cuts the body.
             let _ = report.send(());
             break format!("the request body is larger than {limit_bytes} bytes");
+        }
+        if let Some(recording) = &recording {
+            recording.chunk(&data);
         }
         if !data.is_empty() && sender.send(Ok(data)).await.is_err() {
             return drain(body).await;

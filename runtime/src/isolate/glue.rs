@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::blobs::Blobs;
-use super::keys::to_words;
+use super::keys::{root_words, to_words};
 use super::native::kind_name;
 use super::{Event, Segment, snapshot};
 use crate::error::{CallError, Origin};
@@ -16,6 +16,7 @@ pub(super) struct Glue {
     pub(super) turn: v8::Global<v8::Function>,
     pub(super) settle_error: v8::Global<v8::Function>,
     pub(super) fetch: v8::Global<v8::Function>,
+    pub(super) compare: v8::Global<v8::Function>,
     pub(super) body_chunk: v8::Global<v8::Function>,
     pub(super) writable: v8::Global<v8::Function>,
     pub(super) abort: v8::Global<v8::Function>,
@@ -40,6 +41,7 @@ pub(super) fn find_glue(scope: &mut v8::PinScope<'_, '_>) -> Option<Glue> {
         turn: function("turn")?,
         settle_error: function("settleError")?,
         fetch: function("fetch")?,
+        compare: function("compare")?,
         body_chunk: function("bodyChunk")?,
         writable: function("writable")?,
         abort: function("abort")?,
@@ -110,8 +112,9 @@ pub(super) fn run_event(
             root,
             head,
             has_body,
+            shadow,
         } => {
-            let (low, high) = to_words(root);
+            let (low, high) = root_words(root, shadow);
             let flat = flat_headers(scope, &head.headers)?;
             let arguments = vec![
                 v8::Integer::new(scope, exchange).into(),
@@ -123,6 +126,28 @@ pub(super) fn run_event(
                 v8::Boolean::new(scope, has_body).into(),
             ];
             (&glue.fetch, arguments)
+        }
+        Event::Compare {
+            id,
+            root,
+            shown,
+            shadow,
+        } => {
+            let (low, high) = root_words(root, true);
+            let mut arguments = vec![
+                v8::Integer::new(scope, id).into(),
+                v8::Integer::new(scope, low).into(),
+                v8::Integer::new(scope, high).into(),
+            ];
+            for answer in [shown, shadow] {
+                arguments.push(v8::Integer::new(scope, i32::from(answer.status)).into());
+                arguments.push(flat_headers(scope, &answer.headers)?);
+                arguments.push(match answer.body {
+                    Some(bytes) => uint8_array(scope, bytes)?,
+                    None => v8::null(scope).into(),
+                });
+            }
+            (&glue.compare, arguments)
         }
         Event::BodyChunk { exchange, chunk } => {
             let exchange = v8::Integer::new(scope, exchange).into();

@@ -18,8 +18,21 @@ pub(crate) fn to_words(key: impl slotmap::Key) -> (i32, i32) {
     (bits as u32 as i32, (bits >> 32) as u32 as i32)
 }
 
+/// The bit of the first word that marks a root as that of a shadow request. No table is so large
+/// that a key would need it. JavaScript hands the words on as they are, and so the mark with them.
+const SHADOW: u64 = 1 << 31;
+
+/// A root's key in the two words of a record, marked if it is that of a shadow request.
+pub(crate) fn root_words(root: RootKey, shadow: bool) -> (i32, i32) {
+    let (low, high) = to_words(root);
+    match shadow {
+        true => (low | i32::MIN, high),
+        false => (low, high),
+    }
+}
+
 /// The key that two words of a record carry.
 pub(crate) fn from_words<K: slotmap::Key>((low, high): (i32, i32)) -> K {
     let bits = u64::from(low as u32) | (u64::from(high as u32) << 32);
-    K::from(slotmap::KeyData::from_ffi(bits))
+    K::from(slotmap::KeyData::from_ffi(bits & !SHADOW))
 }

@@ -34,7 +34,7 @@ use isolith_versions::{Digest, Histogram};
 
 use crate::error::{CallError, LoadError};
 use crate::host::{HostConfig, HostState, LogLevel, LogRecord, Redaction};
-use crate::http::{BodyChunk, HttpRequest};
+use crate::http::{Answer, BodyChunk, HttpRequest};
 use crate::limits::Limits;
 use crate::outbound::Client;
 use crate::platform::ForegroundTask;
@@ -131,6 +131,15 @@ pub(crate) enum Event {
         root: RootKey,
         head: HttpRequest,
         has_body: bool,
+        /// Whether it is a copy whose answer nobody gets.
+        shadow: bool,
+    },
+    /// Two answers to one request, for the service's own comparator.
+    Compare {
+        id: i32,
+        root: RootKey,
+        shown: Answer,
+        shadow: Answer,
     },
     /// The chunk that the service waits for; `None` is the end.
     BodyChunk {
@@ -461,6 +470,26 @@ impl Isolate {
             export,
             method,
             argument,
+        });
+        (id, receiver)
+    }
+
+    /// Asks the service's comparator whether two answers to one request are alike; the result is
+    /// `alike` or something else, and `alike` if there is no comparator. Returns the question's
+    /// number, too, which is that of a JSON call.
+    pub(crate) fn compare(
+        &self,
+        root: RootKey,
+        shown: Answer,
+        shadow: Answer,
+    ) -> (i32, oneshot::Receiver<Result<String, CallError>>) {
+        let (sender, receiver) = oneshot::channel();
+        let id = self.json_replies.borrow_mut().insert(sender) as i32;
+        self.push(Event::Compare {
+            id,
+            root,
+            shown,
+            shadow,
         });
         (id, receiver)
     }

@@ -10,12 +10,12 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::{BundleId, Digest, RoutingTable, ServiceName, VersionSet};
+use isolith_versions::{BundleId, Digest, RolloutName, RoutingTable, ServiceName, VersionSet};
 use semver::Version;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
-use super::{EntrySample, Holders, Shard};
+use super::{EntrySample, Holders, ShadowCounts, Shard};
 use crate::error::{CallError, LoadError};
 use crate::isolate::IsolateStats;
 use crate::limits::Limits;
@@ -55,6 +55,9 @@ pub(crate) struct ShardStats {
     pub(crate) requests_in_flight: u64,
     /// Since the start.
     pub(crate) requests_admitted: u64,
+    /// What became of copies of requests, by rollout, since it began.
+    #[allow(dead_code, reason = "for the control plane")]
+    pub(crate) shadows: Vec<(RolloutName, ShadowCounts)>,
 }
 
 enum Command {

@@ -16,6 +16,7 @@ mod pump;
 mod requests;
 pub(crate) mod roots;
 mod samples;
+mod shadows;
 #[cfg(test)]
 mod tests;
 mod watchdog;
@@ -47,6 +48,8 @@ pub(crate) use requests::{Arrival, Pin};
 use roots::{Request, Root, RootState, RootTable};
 pub(crate) use samples::EntrySample;
 use samples::Samples;
+use shadows::Shadows;
+pub(crate) use shadows::{Shadow, ShadowCounts};
 use watchdog::Watch;
 use wiring::ShardSet;
 
@@ -87,6 +90,7 @@ pub(crate) struct Shard {
     /// Calls accepted, for picking a sample of them.
     calls_accepted: Cell<u32>,
     samples: RefCell<Samples>,
+    shadows: RefCell<Shadows>,
     trace: Option<ShardTrace>,
 }
 
@@ -121,6 +125,7 @@ impl Shard {
             admitted: Cell::new(0),
             calls_accepted: Cell::new(0),
             samples: RefCell::default(),
+            shadows: RefCell::default(),
             trace: trace.map(ShardTrace::new),
             limits,
         })
@@ -149,6 +154,7 @@ impl Shard {
                 .collect(),
             requests_in_flight: roots.len() as u64,
             requests_admitted: self.admitted.get(),
+            shadows: self.shadows.borrow_mut().read(&self.routing.load()),
         }
     }
 
@@ -451,6 +457,13 @@ fn over(state: RootState) -> CallError {
              give work that outlives the response to ctx.waitUntil",
         ),
     }
+}
+
+fn set_gone() -> CallError {
+    CallError::host(
+        Kind::PinnedVersionGone,
+        "the version set is not loaded any more",
+    )
 }
 
 fn bound(name: &str, value: usize, hint: &str) -> CallError {

@@ -13,6 +13,7 @@ use super::Shard;
 use super::handle::{JsonCall, JsonReply};
 use super::roots::{Asker, Request, RootState};
 use super::samples::Counted;
+use super::shadows::Shadow;
 use super::wiring::{SetLife, ShardSet};
 use crate::error::CallError;
 use crate::http::{HttpRequest, HttpResponse, RequestId};
@@ -41,6 +42,10 @@ pub(crate) struct Pin {
     deadline: Instant,
     /// `None` if the request is not compared with others.
     counted: Option<Counted>,
+    /// If a copy of the request is to be made.
+    shadow: Option<Box<Shadow>>,
+    /// Whether it is such a copy.
+    is_shadow: bool,
 }
 
 impl Pin {
@@ -52,6 +57,20 @@ impl Pin {
     /// The version set that the request is pinned to.
     pub(crate) fn set(&self) -> &Arc<VersionSet> {
         &self.set
+    }
+
+    /// What a copy of the request is for, if there is to be one.
+    pub(crate) fn take_shadow(&mut self) -> Option<Box<Shadow>> {
+        self.shadow.take()
+    }
+
+    /// The request is a copy whose answer nobody gets.
+    pub(super) fn mark_as_shadow(&mut self) {
+        self.is_shadow = true;
+    }
+
+    pub(super) fn root(&self) -> RootKey {
+        self.root
     }
 
     /// The head of the response is there, or the error that stands for it.
@@ -109,6 +128,7 @@ impl Shard {
         let admission = table.admit(key, head);
         let mut pin = self.pin_admitted(&table, &admission, arrival)?;
         pin.counted = Counted::new(&table, &admission, arrival.now);
+        pin.shadow = Shadow::draw(&table, &admission, arrival);
         Ok(pin)
     }
 
@@ -157,7 +177,7 @@ impl Shard {
         self.pin(known, &self.routing.load(), by, arrival)
     }
 
-    fn pin(
+    pub(super) fn pin(
         self: &Rc<Self>,
         set: Rc<ShardSet>,
         table: &Arc<RoutingTable>,
@@ -185,6 +205,8 @@ impl Shard {
             epoch: table.epoch(),
             deadline: arrival.deadline,
             counted: None,
+            shadow: None,
+            is_shadow: false,
         })
     }
 
@@ -200,18 +222,7 @@ impl Shard {
         pin: &Pin,
         mut request: HttpRequest,
     ) -> Result<HttpResponse, CallError> {
-        let set = self.set_of(pin)?;
-        let entry = set
-            .set
-            .entry(self.entry.as_str())
-            .and_then(|bundle| set.isolate(bundle))
-            .map(Rc::clone)
-            .ok_or_else(|| {
-                CallError::host(
-                    Kind::NotFound,
-                    format!("the version set has no entry service {}", self.entry),
-                )
-            })?;
+        let (set, entry) = self.entry(pin)?;
         let started = Instant::now();
         let (sender, receiver) = oneshot::channel();
         // The glue needs to know that there is a body; the body itself stays in the exchange.
@@ -230,6 +241,7 @@ impl Shard {
             root: pin.root,
             head: request,
             has_body,
+            shadow: pin.is_shadow,
         });
         let response = self.by_deadline(pin, receiver).await;
         entry.took(started);
@@ -335,6 +347,18 @@ impl Shard {
         Some(callee)
     }
 
+    /// The isolate of the service that handles HTTP, and the set that says so.
+    pub(super) fn entry(&self, pin: &Pin) -> Result<(Rc<ShardSet>, Rc<Isolate>), CallError> {
+        let set = self.set_of(pin)?;
+        let entry = set.set.entry(self.entry.as_str());
+        let entry = entry.and_then(|bundle| set.isolate(bundle)).map(Rc::clone);
+        let entry = entry.ok_or_else(|| {
+            let text = format!("the version set has no entry service {}", self.entry);
+            CallError::host(Kind::NotFound, text)
+        })?;
+        Ok((set, entry))
+    }
+
     /// The compiled set that a pin's root holds.
     fn set_of(&self, pin: &Pin) -> Result<Rc<ShardSet>, CallError> {
         let roots = self.roots.borrow();
@@ -343,7 +367,7 @@ impl Shard {
     }
 
     /// Waits for an answer until the pin's deadline; past it, the root's calls are failed.
-    async fn by_deadline<T>(
+    pub(super) async fn by_deadline<T>(
         &self,
         pin: &Pin,
         answer: oneshot::Receiver<Result<T, CallError>>,

@@ -2,13 +2,14 @@
 
 mod leases;
 mod samples;
+mod shadows;
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::{Buckets, Combinations, RoutingTable, Split, VersionSet};
+use isolith_versions::{Buckets, Combinations, RoutingTable, Split, VersionSet, Weight};
 
 use super::{Arrival, JsonCall, Pin, Shard};
 use crate::error::{CallError, LoadError};
@@ -355,6 +356,7 @@ fn every_request_meets_one_version_throughout() {
             rollout: "auth-2".parse().unwrap(),
             buckets: Buckets::of(|bucket| bucket % 2 == 0),
             matches: vec![],
+            shadow: Weight::ZERO,
         };
         let sets = vec![Some(Arc::clone(&old_set)), Some(new_set)];
         world.publish_splits(vec![split], Combinations::new(sets).unwrap());

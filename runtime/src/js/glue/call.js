@@ -59,6 +59,10 @@
     get bundle() {
       return bundle;
     }
+    // Whether the request is a copy whose answer nobody gets: then nothing should be changed by it.
+    get shadow() {
+      return this.#frame.rootLow < 0;
+    }
     waitUntil(promise) {
       const frame = this.#frame;
       post(HOLD, 0, 0, 0, frame, 0, 0, 0);

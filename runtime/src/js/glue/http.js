@@ -34,6 +34,28 @@
     delete controllers[exchange];
   }
 
+  // Asks the service whether two answers to one request are alike: what the client got, and what a
+  // copy of the request got from this version. A body that is not there is null. Without a
+  // comparator, answers with the same status are.
+  function compare(id, rootLow, rootHigh, status, headers, body, ownStatus, ownHeaders, ownBody) {
+    const frame = new Frame(rootLow, rootHigh, 0, 0);
+    setContext(frame);
+    askComparator(id, frame, internals.createResponse(status, '', headers, body, '', false),
+      internals.createResponse(ownStatus, '', ownHeaders, ownBody, '', false));
+    setContext(undefined);
+  }
+
+  async function askComparator(id, frame, shown, own) {
+    try {
+      const alike = typeof handler.compare !== 'function' ||
+        await handler.compare(shown, own, env, new Context(frame)) === true;
+      host.replyJson(id, '', alike ? 'alike' : 'different');
+    } catch (error) {
+      const d = describe(error);
+      host.replyJson(id, d[0], d[5] === '' ? d[2] : d[5]);
+    }
+  }
+
   function pull(exchange) {
     return new Promise((resolve, reject) => {
       pulls[exchange] = { resolve, reject };

@@ -105,7 +105,7 @@
   }
 
   return {
-    attach, start, turn, settleError, fetch, bodyChunk, writable, abort, answer, refuse, callJson, formatStack,
-    fireTimers,
+    attach, start, turn, settleError, fetch, compare, bodyChunk, writable, abort, answer, refuse,
+    callJson, formatStack, fireTimers,
   };
 })

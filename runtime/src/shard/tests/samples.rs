@@ -61,6 +61,7 @@ async fn canary() -> World {
             path_prefix: Some("/ruled".into()),
             ..Match::default()
         }],
+        shadow: Weight::ZERO,
     };
     let base = Arc::clone(world.routing.load().combinations().base());
     let sets = Combinations::new(vec![Some(base), Some(set)]).unwrap();
