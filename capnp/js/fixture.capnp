@@ -104,3 +104,41 @@ struct Size {
   value @0 :UInt16;
   unit @1 :Text;
 }
+
+# Generics, types that are left open, defaults of lists and structs.
+
+interface Store(V) {
+  put @0 (key :Text, value :V) -> (old :V);
+  pairs @1 () -> (pairs :List(Pair(Text, V)), tree :Tree(V));
+  as @2 [T] (value :T) -> (value :T);
+}
+struct Pair(A, B) { a @0 :A; b @1 :B; }
+struct Tree(T) {
+  value @0 :T;
+  children @1 :List(Tree(T));
+  union { leaf @2 :Void; node :group { weight @3 :Int32; next @4 :Tree(Pair(T, Text)); } }
+  struct Inner { t @0 :T; }
+  inner @5 :Inner;
+}
+
+interface Open {
+  open @0 Opened -> Opened;
+  users @1 () -> (store :Store(User), numbers :Store(List(Int32)));
+}
+struct Opened {
+  any @0 :AnyPointer;
+  struct @1 :AnyStruct;
+  list @2 :AnyList;
+  cap @3 :Capability;
+  anys @4 :List(Pair);
+  pair @5 :Pair(User, List(Color));
+  box @6 :Pair;
+  int32s @7 :List(Int32) = [1, -2, 3];
+  users @8 :List(User) = [(id = 7, name = "seven"), (name = "x", tags = ["t", "u"])];
+  user @9 :User = (id = 9, friend = (name = "f"));
+  bools @10 :List(Bool) = [true, false, true];
+  matrix @11 :List(List(Text)) = [["a"], [], ["b", "c"]];
+  tree @12 :Tree(User);
+}
+const limit :UInt16 = 500;
+const admin :User = (id = 1, name = "admin", tags = ["root"]);

@@ -339,6 +339,81 @@
     fails(() => results(push, 7), 'TypeError: fixture.Fixture.push results: a streaming method returns nothing, got 7');
   }
 
+  // ------------------------------------------------------------ generics, open types, defaults
+
+  function openTypes() {
+    const face = (name) => Object.values(generated.interfaces).find((f) => f.name === `fixture.${name}`);
+    const [open0, users] = face('Open').methods;
+    const typeId = (name) => ({ typeId: host.typeIds[name] });
+    const give = (value) => open0.readParams(open(send(open0.encodeParams, value)));
+
+    // Defaults of lists and structs: any number of times, whatever else is set.
+    const none = give({});
+    for (let i = 0; i < 3; i++) {
+      same(none.int32s.toArray(), [1, -2, 3], 'a list default');
+      same(none.users.map((u) => [u.id, u.name, u.tags.toArray()]), [[7n, 'seven', []], [0n, 'x', ['t', 'u']]], 'struct list default');
+      same([none.user.id, none.user.friend.name], [9n, 'f'], 'struct default');
+      same([none.bools.toArray(), none.matrix.toObject()], [[true, false, true], [['a'], [], ['b', 'c']]], 'more defaults');
+    }
+    const empty = give({ int32s: [], users: [], user: {}, matrix: [[]] });
+    same([empty.int32s.length, empty.users.length, empty.user.id, empty.matrix.toObject()], [0, 0, 0n, [[]]], 'set to nothing is not the default');
+    same(give({ user: give({}).user.friend.friend }).user.id, 0n, 'an absent reader is not the default');
+    same(give({ user: none.user }).user.friend.name, 'f', 'a default as value');
+    same([none.any, none.struct, none.list, none.cap, none.anys.length, none.box.a], [null, null, null, null, 0, null], 'null');
+
+    // Generic structs.
+    const tree = { value: { name: 'root' }, children: [{ value: { id: 1n }, node: { weight: 5, next: { value: { a: { name: 'in a pair' }, b: 'b' } } } }], inner: { t: { name: 'inner' } } };
+    const back = give({ pair: { a: { name: 'u' }, b: ['red', 'blue'] }, tree });
+    same([back.pair.a.name, back.pair.b.toArray()], ['u', ['red', 'blue']], 'a pair');
+    const child = back.tree.children.at(0);
+    same([back.tree.value.name, child.value.id, child.node.weight, child.node.next.value.a.name, back.tree.inner.t.name], ['root', 1n, 5, 'in a pair', 'inner'], 'a tree');
+    fails(() => give({ pair: { b: ['pink'] } }), 'TypeError: fixture.Open.open params: field "pair.b[0]": expected one of red, green, blue, got "pink"');
+    const store = users.pipeline.store.face;
+    const [put, pairs, as] = store.methods;
+    const stored = put.readParams(open(send(put.encodeParams, { key: 'k', value: { name: 'v' } })));
+    same(stored.value.name, 'v', 'a generic interface');
+    const numbers = users.pipeline.numbers.face.methods[1];
+    same(numbers.readResults(open(send(numbers.encodeResults, { pairs: [{ a: 'x', b: [1, 2] }] }))).pairs.at(0).b.toArray(), [1, 2], 'another one');
+    check(store !== users.pipeline.numbers.face && store.id === users.pipeline.numbers.face.id, 'one id');
+    same(as.readParams(open(send(as.encodeParams, { value: 'text' }))).value.as('Text'), 'text', 'a generic method');
+
+    // AnyPointer: what it is given, what it is read as.
+    const bytes = new Uint8Array([1, 2, 3]);
+    const cap = {};
+    const sent = give({ any: { type: typeId('User'), value: user }, struct: none.user, list: { type: 'List(Int16)', value: [1, -1] }, cap,
+      anys: [{ a: 'text', b: bytes }, { a: null, b: cap }, { a: back.tree, b: { type: { list: { list: 'Int32' } }, value: [[1], [2, -3]] } }, { a: { type: { list: typeId('Color') }, value: ['blue'] } }] });
+    const any = (i) => { const pair = sent.anys.at(i >> 1); return i & 1 ? pair.b : pair.a; };
+    same([sent.any.kind, sent.struct.kind, sent.list.kind, any(3).kind], ['struct', 'struct', 'list', 'capability'], 'kinds');
+    same(sent.any.as(typeId('User')).toObject(), user, 'a struct of any type');
+    same(sent.struct.as(typeId('User')).friend.name, 'f', 'a reader as a struct of any type');
+    same(sent.list.as('List(Int16)').toArray(), [1, -1], 'a list of any type');
+    check(sent.cap === cap && any(3).as({ typeId: face('Watcher').id }) === cap, 'a capability');
+    same([any(0).as('Text'), any(1).as('Data'), any(2)], ['text', bytes, null], 'text, data, null');
+    same(any(5).as({ list: { list: 'Int32' } }).toObject(), [[1], [2, -3]], 'lists of lists');
+    same(any(6).as({ list: typeId('Color') }).toArray(), ['blue'], 'enums');
+    // What was read goes on as it is, with all that is in it.
+    const on = give({ any: sent.any, struct: any(4), list: any(5), anys: sent.anys });
+    same(on.any.as(typeId('User')).toObject(), user, 'passed on');
+    same(on.list.as('List(List(Int32))').toObject(), [[1], [2, -3]], 'passed on');
+    same(on.anys.at(2).a.as(typeId('User')).id, 0n, 'as another type');
+    check(on.anys.at(1).b.as({ typeId: face('Watcher').id }) === cap && on.anys.length === 4, 'passed on');
+    const newer = send(evolve.encodeResults, { id: 4, sizes: [{ value: 3, unit: 'cm' }], note: 'n', count: 1 });
+    const older = evolve.readParams(open(newer));
+    builder.begin(64);
+    evolve.encodeParams(builder, older);
+    builder.end();
+    const kept = evolve.readResults(rt.Message(new rt.Chunk(builder.buffer), 64, 64 + builder.length));
+    same(kept.toObject(), { id: 4, sizes: [{ value: 3, unit: 'cm' }], note: 'n', count: 1 }, 'unknown fields survive');
+    const o = 'TypeError: fixture.Open.open params: field';
+    fails(() => give({ any: 7 }), `${o} "any": expected something that was read, or { type, value }, got 7`);
+    fails(() => give({ list: sent.any }), `${o} "list": expected a list, got an object`);
+    fails(() => give({ struct: { type: 'List(Int8)', value: [] } }), `${o} "struct": expected a struct, got a value of type List(Int8)`);
+    fails(() => give({ any: { type: typeId('User'), value: { nam: '' } } }), `${o} "any": field "nam" is not in struct User; did you mean "name"?`);
+    fails(() => sent.any.as('User'), 'TypeError: AnyPointer: expected a type: "Text", "Data", "List(Int32)", { typeId }, or { list: type }; got "User"');
+    fails(() => sent.any.as('Text'), 'MessageError: malformed message: expected Text');
+    fails(() => sent.any.as('copyStruct'), 'TypeError: AnyPointer: expected a type: "Text", "Data", "List(Int32)", { typeId }, or { list: type }; got "copyStruct"');
+  }
+
   // ------------------------------------------------------------ patched built-ins
 
   /** Last: what it does to the context cannot be undone everywhere. */
@@ -413,6 +488,7 @@
   farPointers();
   hostile();
   capabilities();
+  openTypes();
   patches();
   return 'ok';
 })

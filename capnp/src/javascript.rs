@@ -52,7 +52,9 @@
 //! | List | `length`, `at(i)`, iteration, `map(fn)`, `toArray()` | array, typed array, iterable |
 //! | struct, group | reader | plain object or reader |
 //! | Void | `null` | `null` or `true` |
-//! | interface | what the host gives, or `null` | what the host takes |
+//! | interface, Capability | what the host gives, or `null` | what the host takes |
+//! | AnyPointer | `null`, or an object with `kind` and `as(type)` | see `js/message/any.js` |
+//! | AnyStruct, AnyList | the same | the same, of that kind |
 //!
 //! A reader has a getter per field, `toObject()` and, where there is a union, `which()`: the name
 //! of the member that is set, `undefined` if the schema has no name for it. The getter of another
@@ -60,17 +62,24 @@
 //! `toObject()` leaves out absent structs. Absent and `null` properties are encoded as defaults.
 //! Each property is read once. Values that do not fit are a TypeError that names the field.
 //!
-//! Not supported yet, an error when generating: AnyPointer, generics, defaults of lists and structs.
+//! A struct reader as a value is copied as it is, with the fields that this schema does not know.
+//!
+//! A generic struct is generated once for each set of types that it is used with. Parameters that
+//! nothing is known of, and those of generic methods, are AnyPointer.
 
+mod any;
 mod interfaces;
+mod plan;
 mod readers;
 #[cfg(test)]
 mod tests;
 mod writers;
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::fmt::Write as _;
 
-use crate::model::{FieldKind, Interface, Node, STREAM_RESULT, Schema, Struct, Type, Value};
+use plan::Plan;
+
+use crate::model::{Node, Schema, Type};
 
 /// Why there is no code for an interface.
 #[derive(Debug, thiserror::Error)]
@@ -78,16 +87,13 @@ pub enum GenerateError {
     /// The id names no interface of the schema.
     #[error("the compiled schema has no interface with id @0x{0:016x}; build the bundle again")]
     NoInterface(u64),
-    /// Something that is not supported yet.
-    #[error("`{member}` {what}, which services cannot use yet; {hint}")]
-    Unsupported {
-        /// `schema/auth.capnp:User.avatar`
-        member: String,
-        /// What it is.
-        what: &'static str,
-        /// What to do.
-        hint: &'static str,
-    },
+    /// Generic types that lead to ever new ones.
+    #[error(
+        "the interfaces use more than {} structs, counting generic ones once for each set of types; \
+         does a generic struct contain itself with another type?",
+        plan::STRUCT_LIMIT
+    )]
+    TooManyStructs,
     /// A field whose name readers use themselves.
     #[error(
         "field `{member}` has a name that readers use for a method of their own; rename the field, \
@@ -99,42 +105,14 @@ pub enum GenerateError {
     },
 }
 
-/// Methods that readers of structs have besides the getters of their fields.
-const RESERVED: [&str; 3] = ["which", "toObject", "toJSON"];
-
-/// What the code of the chosen interfaces needs, numbered in the order of discovery.
-struct Plan<'a> {
-    schema: &'a Schema,
-    structs: Vec<(&'a Node, &'a Struct)>,
-    struct_index: BTreeMap<u64, usize>,
-    enums: Vec<&'a [String]>,
-    enum_index: BTreeMap<u64, usize>,
-    lists: Vec<Type>,
-    list_index: BTreeMap<Type, usize>,
-    interfaces: Vec<(&'a Node, &'a Interface)>,
-    interface_index: BTreeMap<u64, usize>,
-}
-
 /// Generates the code for `interfaces` and everything that they use.
 ///
 /// # Errors
 /// When the schema has no such interface, or uses what is not supported.
 pub fn generate(schema: &Schema, interfaces: &[u64]) -> Result<String, GenerateError> {
-    let mut plan = Plan {
-        schema,
-        structs: Vec::new(),
-        struct_index: BTreeMap::new(),
-        enums: Vec::new(),
-        enum_index: BTreeMap::new(),
-        lists: Vec::new(),
-        list_index: BTreeMap::new(),
-        interfaces: Vec::new(),
-        interface_index: BTreeMap::new(),
-    };
-    for &id in interfaces {
-        plan.interface(id)?;
-    }
+    let plan = Plan::new(schema, interfaces)?;
     let mut text = String::from(PROLOGUE);
+    plan.defaults(&mut text);
     plan.faces(&mut text);
     for (index, names) in plan.enums.iter().enumerate() {
         let _ = writeln!(text, "  const E{index} = names({names:?});");
@@ -156,6 +134,7 @@ pub fn generate(schema: &Schema, interfaces: &[u64]) -> Result<String, GenerateE
         plan.list_reader(index, element, &mut text);
         plan.list_writer(index, element, &mut text);
     }
+    plan.types(&mut text);
     plan.methods(&mut text);
     Ok(text)
 }
@@ -166,135 +145,9 @@ const PROLOGUE: &str = "(function (rt) {
   const { readCapability, writeCapability } = rt;
   const { newStruct, newList, newStructList, writeText, writeData, elements } = rt;
   const { bad, inField, atTop, twoMembers, checkKeys, tooDeep, notObject, enumNumber } = rt;
-  const { noResults } = rt;
+  const { noResults, defaultMessage, fresh, isNull, copyStruct, readAny, writeAny } = rt;
   const { int64, uint64, float32, float64, finishStruct, finishList, names, named, copy } = rt;
 ";
-
-impl<'a> Plan<'a> {
-    /// Takes the interface, those it extends and all that they use into the plan.
-    fn interface(&mut self, id: u64) -> Result<(), GenerateError> {
-        if self.interface_index.contains_key(&id) {
-            return Ok(());
-        }
-        let found = self
-            .schema
-            .interface_by_id(id)
-            .ok_or(GenerateError::NoInterface(id))?;
-        let (node, interface) = found;
-        if node.is_generic {
-            return Err(GenerateError::Unsupported {
-                member: node.name.clone(),
-                what: "has type parameters",
-                hint: "use concrete types",
-            });
-        }
-        self.interface_index.insert(id, self.interfaces.len());
-        self.interfaces.push(found);
-        for method in &interface.methods {
-            self.structure(method.params)?;
-            if method.results != STREAM_RESULT {
-                self.structure(method.results)?;
-            }
-        }
-        for &id in &interface.extends {
-            self.interface(id)?;
-        }
-        Ok(())
-    }
-
-    /// Takes the struct or group and all that it uses into the plan; returns its number.
-    fn structure(&mut self, id: u64) -> Result<usize, GenerateError> {
-        if let Some(&index) = self.struct_index.get(&id) {
-            return Ok(index);
-        }
-        let found = self
-            .schema
-            .struct_by_id(id)
-            .ok_or(GenerateError::NoInterface(id))?;
-        let (node, layout) = found;
-        if node.is_generic {
-            return Err(GenerateError::Unsupported {
-                member: node.name.clone(),
-                what: "has type parameters",
-                hint: "use concrete types",
-            });
-        }
-        let index = self.structs.len();
-        self.struct_index.insert(id, index);
-        self.structs.push(found);
-        for field in &layout.fields {
-            let member = || format!("{}.{}", node.name, field.name);
-            if RESERVED.contains(&field.name.as_str()) {
-                return Err(GenerateError::Reserved { member: member() });
-            }
-            match &field.kind {
-                FieldKind::Group(id) => {
-                    self.structure(*id)?;
-                }
-                FieldKind::Slot { ty, default, .. } => {
-                    if matches!(default, Value::Pointer(bytes) if !bytes.is_empty()) {
-                        return Err(GenerateError::Unsupported {
-                            member: member(),
-                            what: "has a default that is a list or struct",
-                            hint: "leave the default out",
-                        });
-                    }
-                    self.of_type(ty, &member)?;
-                }
-            }
-        }
-        Ok(index)
-    }
-
-    fn of_type(&mut self, ty: &Type, member: &dyn Fn() -> String) -> Result<(), GenerateError> {
-        let what = match ty {
-            Type::Struct(id) => return self.structure(*id).map(drop),
-            Type::Enum(id) => {
-                if let (false, Some((_, names))) = (
-                    self.enum_index.contains_key(id),
-                    self.schema.enum_by_id(*id),
-                ) {
-                    self.enum_index.insert(*id, self.enums.len());
-                    self.enums.push(names);
-                }
-                return Ok(());
-            }
-            Type::List(element) => {
-                if !self.list_index.contains_key(ty) {
-                    self.list_index.insert(ty.clone(), self.lists.len());
-                    self.lists.push((**element).clone());
-                }
-                return self.of_type(element, member);
-            }
-            Type::Interface(id) => return self.interface(*id),
-            Type::AnyPointer => "is an AnyPointer or of a generic type",
-            _ => return Ok(()),
-        };
-        let hint = "leave it out or give it a concrete type of data";
-        Err(GenerateError::Unsupported {
-            member: member(),
-            what,
-            hint,
-        })
-    }
-
-    /// The number of a struct that `structure` has taken in.
-    fn struct_number(&self, id: u64) -> usize {
-        self.struct_index.get(&id).copied().unwrap_or_default()
-    }
-
-    fn enum_number(&self, id: u64) -> usize {
-        self.enum_index.get(&id).copied().unwrap_or_default()
-    }
-
-    fn interface_number(&self, id: u64) -> usize {
-        self.interface_index.get(&id).copied().unwrap_or_default()
-    }
-
-    fn list_number(&self, ty: &Type) -> usize {
-        self.list_index.get(ty).copied().unwrap_or_default()
-    }
-}
 
 /// `auth.Auth` for `schema/auth.capnp:Auth`: how error messages name an interface.
 fn where_of(node: &Node) -> String {
@@ -344,7 +197,7 @@ fn size_code(element: &Type) -> u32 {
         Type::Int16 | Type::UInt16 | Type::Enum(_) => 3,
         Type::Int32 | Type::UInt32 | Type::Float32 => 4,
         Type::Int64 | Type::UInt64 | Type::Float64 => 5,
-        Type::Struct(_) => 7,
+        Type::Struct(..) => 7,
         _ => 6,
     }
 }

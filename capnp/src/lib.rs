@@ -46,11 +46,6 @@
 //! `builder.blobs`, null or a list of `{ buffer, base, end }`, are segments 1 and up: large `Data`,
 //! sealed, moved as they are and handed to [`MESSAGE_JS`]'s `Message` as `segments`. Their length
 //! need not be whole words; on a wire they are padded.
-//!
-//! # Not supported yet
-//!
-//! `AnyPointer`, generics, defaults of lists and structs: [`javascript::generate`] refuses them by
-//! name. What a capability is, the host decides; see [`javascript`].
 
 pub mod compat;
 #[doc(hidden)]
@@ -73,6 +68,7 @@ pub const MESSAGE_JS: &str = concat!(
     include_str!("../js/message/read.js"),
     include_str!("../js/message/readers.js"),
     include_str!("../js/message/build.js"),
+    include_str!("../js/message/any.js"),
     include_str!("../js/message/values.js"),
     "return rt;\n})\n",
 );

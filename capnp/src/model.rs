@@ -6,12 +6,14 @@
 //! to lead to nodes of the right kind. So generators may write names into source text and offsets
 //! into code.
 
+mod brand;
 mod read;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
+pub use brand::{Binding, Brand};
 pub use read::ModelError;
 
 /// Id of the result struct of `-> stream` methods, in `/capnp/stream.capnp`.
@@ -35,8 +37,8 @@ pub struct Node {
     pub short: String,
     /// The enclosing node's id; 0 for files and for the params and results of methods.
     pub scope: u64,
-    /// Type parameters: not supported by the generators.
-    pub is_generic: bool,
+    /// The names of its type parameters, such as `T`; those of enclosing nodes are not among them.
+    pub parameters: Vec<String>,
     /// What it declares.
     pub kind: NodeKind,
 }
@@ -52,8 +54,10 @@ pub enum NodeKind {
     Enum(Vec<String>),
     /// An interface.
     Interface(Interface),
-    /// A constant or an annotation.
-    Other,
+    /// A constant.
+    Const(Type, Value),
+    /// An annotation.
+    Annotation,
 }
 
 /// The layout of a struct or group.
@@ -120,9 +124,15 @@ pub enum Type {
     Data,
     List(Box<Type>),
     Enum(u64),
-    Struct(u64),
-    Interface(u64),
+    Struct(u64, Brand),
+    Interface(u64, Brand),
     AnyPointer,
+    AnyStruct,
+    AnyList,
+    /// Any capability, whatever its interface.
+    Capability,
+    /// A type parameter: the scope that declares it and its index there.
+    Parameter(u64, u16),
 }
 
 /// A default value.
@@ -145,8 +155,8 @@ pub enum Value {
 pub struct Interface {
     /// Index = ordinal.
     pub methods: Vec<Method>,
-    /// Ids of the interfaces it extends.
-    pub extends: Vec<u64>,
+    /// The interfaces it extends.
+    pub extends: Vec<(u64, Brand)>,
 }
 
 /// A method of an interface.
@@ -158,8 +168,12 @@ pub struct Method {
     pub ordinal: u16,
     /// Id of the struct of its params.
     pub params: u64,
+    /// What the type parameters of the params mean.
+    pub params_brand: Brand,
     /// Id of the struct of its results; [`STREAM_RESULT`] for `-> stream`.
     pub results: u64,
+    /// What the type parameters of the results mean.
+    pub results_brand: Brand,
 }
 
 impl Schema {
@@ -202,6 +216,26 @@ impl Schema {
             NodeKind::Interface(interface) => Some((node, interface)),
             _ => None,
         })
+    }
+
+    /// The interface and all that it extends, at any distance, nearest first and each once, with
+    /// the types that its parameters stand for.
+    #[must_use]
+    pub fn lineage(&self, id: u64, brand: &Brand) -> Vec<(&Node, &Interface, Brand)> {
+        let mut all: Vec<(&Node, &Interface, Brand)> = Vec::new();
+        let mut next = vec![(id, brand.clone())];
+        while let Some((id, brand)) = next.pop() {
+            if all.iter().any(|(node, ..)| node.id == id) {
+                continue;
+            }
+            if let Some((node, interface)) = self.interface_by_id(id) {
+                for (parent, bound) in interface.extends.iter().rev() {
+                    next.push((*parent, bound.resolve(&brand)));
+                }
+                all.push((node, interface, brand));
+            }
+        }
+        all
     }
 
     /// Finds a struct or group by its id.
@@ -251,7 +285,15 @@ impl Type {
         };
         match self {
             Self::List(element) => format!("List({})", element.name(schema)),
-            Self::Enum(id) | Self::Struct(id) | Self::Interface(id) => named(id),
+            Self::Enum(id) => named(id),
+            Self::Struct(id, brand) | Self::Interface(id, brand) => {
+                format!("{}{}", named(id), brand.name(schema))
+            }
+            Self::Parameter(scope, index) => {
+                let parameters = schema.node(*scope).map(|node| &node.parameters[..]);
+                let name = parameters.and_then(|names| names.get(usize::from(*index)));
+                name.map_or_else(|| "AnyPointer".to_owned(), Clone::clone)
+            }
             other => format!("{other:?}"),
         }
     }

@@ -1,6 +1,6 @@
 // Cap'n Proto messages: reading in place and building. The files of this folder are the parts of
 // one function, `(function (host) { ...; return rt; })`, in this order: primordials, read, readers,
-// build, values. Generated code (see the crate's `javascript` module) stands on `rt`.
+// build, any, values. Generated code (see the crate's `javascript` module) stands on `rt`.
 //
 // `host` gives what JavaScript cannot do, or not fast:
 //   utf8Decode(u8, start, end) -> string        malformed bytes become U+FFFD

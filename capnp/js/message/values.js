@@ -165,6 +165,7 @@ function float64(bigint) {
 /** A constant list of names; without a prototype, so that nothing put on Array's is seen. */
 const constant = (array) => freeze(setPrototypeOf(array, null));
 const copy = (array) => copyBytes(array, 0, array.length);
+const notText = (value) => new Problem(expected('a string', value));
 const notObject = (value) => new Problem(expected('an object', value));
 
 const nothing = freeze({ __proto__: null });
@@ -182,6 +183,7 @@ const rt = freeze({
   named,
   copy,
   notObject,
+  notText,
   enumNumber,
   readRoot,
   readStruct,
@@ -190,6 +192,13 @@ const rt = freeze({
   readData,
   readCapability,
   capabilityIndex,
+  anyFace,
+  readAny,
+  writeAny,
+  copyStruct,
+  isNull,
+  defaultMessage,
+  fresh,
   finishStruct,
   finishList,
   newStruct,

@@ -165,3 +165,67 @@ fn the_callee_may_have_more_methods_but_not_fewer() {
         &["a.capnp:C0.A.more @1: the service does not have this method"]
     );
 }
+
+#[test]
+fn inherited_methods_capabilities_and_type_parameters_are_compared() {
+    let cases = [
+        (
+            "extends(B) {} interface B { b @0 (); }",
+            "{} interface B { b @0 (); }",
+            "B.b @0: the service does not have this method",
+            "",
+        ),
+        // Who gets a capability calls it: the service for one in the params, the caller for others.
+        (
+            "{ go @0 (w :W); } interface W { seen @0 (); }",
+            "{ go @0 (w :W); } interface W { seen @0 (); more @1 (); }",
+            "W.more @1: the caller, which has to implement it, does not have this method",
+            "",
+        ),
+        (
+            "{ go @0 () -> (w :W); } interface W { seen @0 (); }",
+            "{ go @0 () -> (w :W); } interface W { seen @0 (); more @1 (); }",
+            "",
+            "W.more @1: the service does not have this method",
+        ),
+        (
+            "{ go @0 () -> (w :W); } interface W { seen @0 (); }",
+            "{ go @0 () -> (w :V); } interface W { seen @0 (); } interface V extends(W) {}",
+            "",
+            "",
+        ),
+        (
+            "{ go @0 (x :G(Text)); } struct G(T) { x @0 :T; }",
+            "{ go @0 (x :G(Data)); } struct G(T) { x @0 :T; }",
+            "A.go params, x.x @0: the caller has type Text, the service Data",
+            "A.go params, x.x @0: the caller has type Data, the service Text",
+        ),
+        (
+            "{ go @0 (x :G(Text), y :AnyStruct); } struct G(T) { x @0 :T; }",
+            "{ go @0 (x :G, y :G(Data)); } struct G(T) { x @0 :T; }",
+            "",
+            "",
+        ),
+        (
+            "{ go @0 (x :AnyStruct); }",
+            "{ go @0 (x :Text); }",
+            "A.go params, x @0: the caller has type AnyStruct, the service Text",
+            "A.go params, x @0: the caller has type Text, the service AnyStruct",
+        ),
+        (
+            "{ go @0 (); }",
+            "{ go @0 () -> stream; }",
+            "A.go @0: it is a streaming method (`-> stream`) on one side",
+            "A.go @0: it is a streaming method (`-> stream`) on one side",
+        ),
+    ];
+    let sides = cases.map(|(one, other, ..)| (one, other));
+    for (case, (found, (.., want, back))) in diff("", &sides).iter().zip(cases).enumerate() {
+        for (found, want) in found.iter().zip([want, back]) {
+            let first = found.first().map_or("", String::as_str);
+            let place = format!("a.capnp:C{case}.");
+            let first = first.strip_prefix(&place).unwrap_or(first);
+            assert_eq!(first, want, "{:?}", sides[case]);
+        }
+    }
+}

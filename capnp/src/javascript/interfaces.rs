@@ -3,17 +3,18 @@
 
 use std::fmt::Write as _;
 
-use super::{Plan, where_of};
-use crate::model::{Field, FieldKind, Interface, Method, Node, STREAM_RESULT, Struct, Type};
+use super::{Plan, plan::PlannedStruct, where_of};
+use crate::model::{Brand, Field, FieldKind, Method, Node, STREAM_RESULT, Type};
 
-impl<'a> Plan<'a> {
+impl Plan<'_> {
     /// Declares `I<n>`: readers and encoders refer to them.
     pub(super) fn faces(&self, text: &mut String) {
-        for (index, (node, _)) in self.interfaces.iter().enumerate() {
+        for (index, (node, brand)) in self.interfaces.iter().enumerate() {
             let ids: Vec<String> = self
-                .lineage(node.id)
+                .schema
+                .lineage(node.id, brand)
                 .iter()
-                .map(|(node, _)| format!("\"{:016x}\"", node.id))
+                .map(|(node, ..)| format!("\"{:016x}\"", node.id))
                 .collect();
             let _ = writeln!(
                 text,
@@ -26,22 +27,6 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The interface and all that it extends, nearest first, each once.
-    fn lineage(&self, id: u64) -> Vec<(&'a Node, &'a Interface)> {
-        let mut all: Vec<(&Node, &Interface)> = Vec::new();
-        let mut next = vec![id];
-        while let Some(id) = next.pop() {
-            let Some(found) = self.schema.interface_by_id(id) else {
-                continue;
-            };
-            if all.iter().all(|(node, _)| node.id != id) {
-                all.push(found);
-                next.extend(found.1.extends.iter().rev());
-            }
-        }
-        all
-    }
-
     /// Fills the interfaces and ends the text.
     pub(super) fn methods(&self, text: &mut String) {
         let holders = self.holders();
@@ -49,35 +34,45 @@ impl<'a> Plan<'a> {
             let _ = writeln!(text, "  const P{index} = {{ __proto__: null }};");
         }
         for (index, _) in holders.iter().enumerate().filter(|(_, holds)| **holds) {
-            for field in &self.structs[index].1.fields {
-                if let Some(entry) = self.pipeline_entry(field, &holders) {
+            let planned = &self.structs[index];
+            for field in &planned.layout.fields {
+                if let Some(entry) = self.pipeline_entry(field, &planned.brand, &holders) {
                     let _ = writeln!(text, "  P{index}.{} = {entry};", field.name);
                 }
             }
             let _ = writeln!(text, "  rt.freeze(P{index});");
         }
-        for (index, (node, _)) in self.interfaces.iter().enumerate() {
+        for (index, (node, brand)) in self.interfaces.iter().enumerate() {
             let _ = writeln!(text, "  I{index}.methods = rt.freeze([");
-            for (owner, interface) in self.lineage(node.id) {
+            for (owner, interface, brand) in self.schema.lineage(node.id, brand) {
                 for method in &interface.methods {
-                    self.method(owner, method, &holders, text);
+                    self.method(owner, method, &brand, &holders, text);
                 }
             }
             let _ = writeln!(text, "  ]);\n  rt.freeze(I{index});");
         }
         text.push_str("  return rt.freeze({ interfaces: rt.freeze({ __proto__: null,\n");
-        for (index, (node, _)) in self.interfaces.iter().enumerate() {
-            let _ = writeln!(text, "    \"{:016x}\": I{index},", node.id);
+        for (index, (node, brand)) in self.interfaces.iter().enumerate() {
+            if brand.0.is_empty() {
+                let _ = writeln!(text, "    \"{:016x}\": I{index},", node.id);
+            }
         }
         text.push_str("  }) });\n})\n");
     }
 
-    fn method(&self, owner: &Node, method: &Method, holders: &[bool], text: &mut String) {
+    fn method(
+        &self,
+        owner: &Node,
+        method: &Method,
+        brand: &Brand,
+        holders: &[bool],
+        text: &mut String,
+    ) {
         let name = &method.name;
         let place = format!("{}.{name}", where_of(owner));
         let streaming = method.results == STREAM_RESULT;
-        let params = self.struct_number(method.params);
-        let results = self.struct_number(method.results);
+        let params = self.struct_number(method.params, &method.params_brand.resolve(brand));
+        let results = self.struct_number(method.results, &method.results_brand.resolve(brand));
         let (read, encode, pipeline, sole) = if streaming {
             let refuse = format!(
                 "(b, o) => noResults(b, o, {:?})",
@@ -97,7 +92,7 @@ impl<'a> Plan<'a> {
             let sole = match self
                 .structs
                 .get(results)
-                .map(|(_, layout)| &layout.fields[..])
+                .map(|planned| &planned.layout.fields[..])
             {
                 Some([field]) if is_capability(field) && field.tag.is_none() => {
                     format!("P{results}.{}", field.name)
@@ -133,8 +128,8 @@ impl<'a> Plan<'a> {
         let mut holders = vec![false; self.structs.len()];
         loop {
             let mut changed = false;
-            for (index, (_, layout)) in self.structs.iter().enumerate() {
-                if !holders.get(index).copied().unwrap_or(true) && self.holds(layout, &holders) {
+            for (index, planned) in self.structs.iter().enumerate() {
+                if !holders.get(index).copied().unwrap_or(true) && self.holds(planned, &holders) {
                     if let Some(holds) = holders.get_mut(index) {
                         *holds = true;
                     }
@@ -147,14 +142,17 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn holds(&self, layout: &Struct, holders: &[bool]) -> bool {
-        let mut fields = layout.fields.iter();
-        fields.any(|field| self.pipeline_entry(field, holders).is_some())
+    fn holds(&self, planned: &PlannedStruct<'_>, holders: &[bool]) -> bool {
+        let mut fields = planned.layout.fields.iter();
+        fields.any(|field| {
+            self.pipeline_entry(field, &planned.brand, holders)
+                .is_some()
+        })
     }
 
     /// The entry of a field that is or holds a capability. Which member of a union will be set is
     /// not known before the results are there.
-    fn pipeline_entry(&self, field: &Field, holders: &[bool]) -> Option<String> {
+    fn pipeline_entry(&self, field: &Field, brand: &Brand, holders: &[bool]) -> Option<String> {
         if field.tag.is_some() {
             return None;
         }
@@ -163,8 +161,8 @@ impl<'a> Plan<'a> {
                 "rt.freeze({{ __proto__: null, pointer: {pointer}, face: {face}, fields: {fields} }})"
             )
         };
-        let inner = |id: u64| {
-            let number = self.struct_number(id);
+        let inner = |id: u64, brand: &Brand| {
+            let number = self.struct_number(id, brand);
             holders
                 .get(number)
                 .copied()
@@ -172,13 +170,15 @@ impl<'a> Plan<'a> {
                 .then(|| format!("P{number}"))
         };
         match &field.kind {
-            FieldKind::Group(id) => Some(entry(-1, "null", &inner(*id)?)),
+            FieldKind::Group(id) => Some(entry(-1, "null", &inner(*id, brand)?)),
             FieldKind::Slot { offset, ty, .. } => match ty {
-                Type::Interface(id) => {
-                    let face = format!("I{}", self.interface_number(*id));
+                Type::Interface(id, brand) => {
+                    let face = format!("I{}", self.interface_number(*id, brand));
                     Some(entry((*offset).into(), &face, "null"))
                 }
-                Type::Struct(id) => Some(entry((*offset).into(), "null", &inner(*id)?)),
+                Type::Struct(id, brand) => {
+                    Some(entry((*offset).into(), "null", &inner(*id, brand)?))
+                }
                 _ => None,
             },
         }
@@ -189,7 +189,7 @@ const fn is_capability(field: &Field) -> bool {
     matches!(
         &field.kind,
         FieldKind::Slot {
-            ty: Type::Interface(_),
+            ty: Type::Interface(..),
             ..
         }
     )

@@ -2,14 +2,18 @@
 
 use std::fmt::Write as _;
 
-use super::{Plan, element, size_code, struct_name, view};
-use crate::model::{Field, FieldKind, Struct, Type, Value};
+use super::{Plan, element, plan::PlannedStruct, size_code, struct_name, view};
+use crate::model::{Brand, Field, FieldKind, Struct, Type, Value};
 
 impl Plan<'_> {
     /// The class `S<index>` of a struct or group: segment, views, first byte, bytes of data,
     /// number of pointers, levels left.
     pub(super) fn reader(&self, index: usize, text: &mut String) {
-        let (node, layout) = self.structs[index];
+        let PlannedStruct {
+            node,
+            layout,
+            brand,
+        } = &self.structs[index];
         let _ = write!(
             text,
             "
@@ -20,6 +24,11 @@ impl Plan<'_> {
       this.#s = s; this.#v = s.v; this.#d = d; this.#n = n; this.#c = c; this.#l = l;
     }}
     static absent(o) {{ return o instanceof S{index} && #s in o && o.#s === ABSENT; }}
+    static copy(b, o, ptr, l) {{
+      if (!(o instanceof S{index} && #s in o)) return false;
+      if (o.#s !== ABSENT) copyStruct(b, ptr, o.#s, o.#d, o.#n, o.#c, l);
+      return true;
+    }}
 ",
             node.name
         );
@@ -36,7 +45,7 @@ impl Plan<'_> {
             if let (Some(tag), Some(value)) = (&tag, field.tag) {
                 let _ = write!(text, "if (({tag}) !== {value}) return undefined; ");
             }
-            let _ = writeln!(text, "return {}; }}", self.getter(field));
+            let _ = writeln!(text, "return {}; }}", self.getter(field, brand));
         }
         self.to_object(layout, text);
         text.push_str("  }\n");
@@ -59,14 +68,14 @@ impl Plan<'_> {
             let is_struct = matches!(
                 &field.kind,
                 FieldKind::Slot {
-                    ty: Type::Struct(_),
+                    ty: Type::Struct(..),
                     ..
                 }
             );
             let value = match &field.kind {
                 FieldKind::Group(_) => format!("this.{name}.toObject()"),
                 FieldKind::Slot {
-                    ty: Type::List(_) | Type::Struct(_),
+                    ty: Type::List(_) | Type::Struct(..),
                     ..
                 } => {
                     format!("this.{name}.toObject()")
@@ -75,11 +84,11 @@ impl Plan<'_> {
             };
             let add = match &field.kind {
                 FieldKind::Slot {
-                    ty: Type::Struct(id),
+                    ty: Type::Struct(id, brand),
                     ..
                 } => format!(
                     "{{ const r = this.{name}; if (!S{}.absent(r)) o = {{ ...o, {name}: r.toObject() }}; }}",
-                    self.struct_number(*id)
+                    self.struct_number(*id, brand)
                 ),
                 _ => format!("o = {{ ...o, {name}: {value} }};"),
             };
@@ -99,10 +108,10 @@ impl Plan<'_> {
         text.push_str("      return o;\n    }\n");
     }
 
-    fn getter(&self, field: &Field) -> String {
+    fn getter(&self, field: &Field, brand: &Brand) -> String {
         let (offset, ty, default) = match &field.kind {
             FieldKind::Group(id) => {
-                let group = self.struct_number(*id);
+                let group = self.struct_number(*id, brand);
                 return format!("new S{group}(this.#s, this.#d, this.#n, this.#c, this.#l)");
             }
             FieldKind::Slot {
@@ -113,12 +122,14 @@ impl Plan<'_> {
         };
         let pointer = format!("this.#s, this.#d + this.#n + {}", u64::from(offset) * 8);
         let there = format!("this.#c > {offset}");
+        if let Some(number) = self.default_number(default) {
+            let read = self.read_pointer(ty, &pointer, "this.#l");
+            let message = format!("fresh(D{number}), D{number}.base");
+            let absent = self.read_pointer(ty, &message, "DEPTH_LIMIT");
+            return format!("{there} && !isNull({pointer}) ? {read} : {absent}");
+        }
         match ty {
-            Type::Void | Type::AnyPointer => "null".to_owned(),
-            Type::Interface(id) => {
-                let face = self.interface_number(*id);
-                format!("{there} ? readCapability({pointer}, I{face}) : null")
-            }
+            Type::Void => "null".to_owned(),
             Type::Text => {
                 let absent = text_default(default);
                 format!("{there} ? readText({pointer}, {absent}) : {absent}")
@@ -127,21 +138,51 @@ impl Plan<'_> {
                 let absent = data_default(default);
                 format!("{there} ? readData({pointer}, {absent}) : copy({absent})")
             }
-            Type::Struct(id) => {
-                let class = self.struct_number(*id);
+            Type::Struct(id, brand) => {
+                let class = self.struct_number(*id, brand);
                 format!(
                     "{there} ? readStruct(S{class}, {pointer}, this.#l) : \
                      new S{class}(ABSENT, 0, 0, 0, 0)"
                 )
             }
             Type::List(inner) => {
-                let (class, want) = (self.list_number(ty), size_code(inner));
+                let (class, want) = (self.list_number(inner), size_code(inner));
                 format!(
                     "{there} ? readList(L{class}, {pointer}, this.#l, {want}) : \
                      new L{class}(ABSENT, 0, 0, 0, 0, 0, 0)"
                 )
             }
+            _ if ty.data_bits().is_none() => {
+                let read = self.read_pointer(ty, &pointer, "this.#l");
+                format!("{there} ? {read} : null")
+            }
             _ => self.data_getter(ty, offset, bits(default)),
+        }
+    }
+
+    /// An expression that reads the pointer `place`, "segment, byte", at `level`s left.
+    pub(super) fn read_pointer(&self, ty: &Type, place: &str, level: &str) -> String {
+        match ty {
+            Type::Text => format!("readText({place}, '')"),
+            Type::Data => format!("readData({place}, [])"),
+            Type::Struct(id, brand) => {
+                let class = self.struct_number(*id, brand);
+                format!("readStruct(S{class}, {place}, {level})")
+            }
+            Type::List(inner) => {
+                let (class, want) = (self.list_number(inner), size_code(inner));
+                format!("readList(L{class}, {place}, {level}, {want})")
+            }
+            Type::Interface(id, brand) => {
+                format!(
+                    "readCapability({place}, I{})",
+                    self.interface_number(*id, brand)
+                )
+            }
+            Type::Capability => format!("readCapability({place}, rt.anyFace)"),
+            Type::AnyStruct => format!("readAny({place}, {level}, T, 0)"),
+            Type::AnyList => format!("readAny({place}, {level}, T, 1)"),
+            _ => format!("readAny({place}, {level}, T, -1)"),
         }
     }
 
@@ -209,21 +250,13 @@ impl Plan<'_> {
         let place = "this.#d + i * this.#w";
         let pointer = format!("this.#s, {place} + this.#n");
         let get = match ty {
-            Type::Void | Type::AnyPointer => "null".to_owned(),
-            Type::Interface(id) => {
-                format!("readCapability({pointer}, I{})", self.interface_number(*id))
-            }
+            Type::Void => "null".to_owned(),
             Type::Bool => "(this.#v.u8[this.#d + (i >> 3)] & (1 << (i & 7))) !== 0".to_owned(),
-            Type::Text => format!("readText({pointer}, '')"),
-            Type::Data => format!("readData({pointer}, [])"),
-            Type::Struct(id) => format!(
+            Type::Struct(id, brand) => format!(
                 "new S{}(this.#s, {place}, this.#n, this.#c, this.#l)",
-                self.struct_number(*id)
+                self.struct_number(*id, brand)
             ),
-            Type::List(inner) => {
-                let (class, want) = (self.list_number(ty), size_code(inner));
-                format!("readList(L{class}, {pointer}, this.#l, {want})")
-            }
+            _ if ty.data_bits().is_none() => self.read_pointer(ty, &pointer, "this.#l"),
             Type::Enum(id) => format!(
                 "named(E{}, this.#v.u16[{}])",
                 self.enum_number(*id),
@@ -232,7 +265,7 @@ impl Plan<'_> {
             _ => format!("this.#v.{view}[{}]", element(place, shift)),
         };
         let name = ty.name(self.schema);
-        let is_deep = matches!(ty, Type::Struct(_) | Type::List(_));
+        let is_deep = matches!(ty, Type::Struct(..) | Type::List(_));
         let _ = write!(
             text,
             "
@@ -243,6 +276,7 @@ impl Plan<'_> {
       this.#s = s; this.#v = s.v; this.#d = d; this.#k = k;
       this.#w = w; this.#n = n; this.#c = c; this.#l = l;
     }}
+    static is(o) {{ return o instanceof L{index} && #s in o; }}
     get length() {{ return this.#k; }}
     at(index) {{
       let i = index | 0;

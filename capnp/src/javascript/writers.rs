@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Plan, element, readers::bits, size_code, struct_name, view};
-use crate::model::{Field, FieldKind, Type, Value};
+use super::{Plan, element, plan::PlannedStruct, readers::bits, size_code, struct_name, view};
+use crate::model::{Brand, Field, FieldKind, Type, Value};
 
 /// Methods that plain objects inherit: not values of fields with such names.
 const INHERITED: [&str; 7] = [
@@ -21,7 +21,11 @@ const INHERITED: [&str; 7] = [
 
 impl Plan<'_> {
     pub(super) fn writer(&self, index: usize, text: &mut String) {
-        let (node, layout) = self.structs[index];
+        let PlannedStruct {
+            node,
+            layout,
+            brand,
+        } = &self.structs[index];
         let fields: Vec<&str> = layout
             .fields
             .iter()
@@ -39,7 +43,7 @@ impl Plan<'_> {
         }
         for field in &layout.fields {
             let name = &field.name;
-            let body = self.put_field(field, u64::from(layout.data_words) * 8);
+            let body = self.put_field(field, brand, u64::from(layout.data_words) * 8);
             let _ = writeln!(text, "    v = o.{name};");
             if INHERITED.contains(&name.as_str()) {
                 text.push_str("    if (typeof v === 'function') v = undefined;\n");
@@ -80,7 +84,7 @@ impl Plan<'_> {
                 text,
                 "  function enc{index}(b, o, ptr, l) {{
     if (typeof o !== 'object' || o === null) throw notObject(o);
-    if (S{index}.absent(o)) return;
+    if (S{index}.copy(b, o, ptr, l)) return;
     if (l <= 0) throw tooDeep();
     put{index}(b, o, newStruct(b, ptr, {}, {}), l - 1);
   }}
@@ -91,11 +95,11 @@ impl Plan<'_> {
     }
 
     /// Statements that write `v`, which is neither undefined nor null.
-    fn put_field(&self, field: &Field, data_bytes: u64) -> String {
+    fn put_field(&self, field: &Field, brand: &Brand, data_bytes: u64) -> String {
         let name = format!("{:?}", field.name);
         match &field.kind {
             FieldKind::Group(id) => {
-                let group = self.struct_number(*id);
+                let group = self.struct_number(*id, brand);
                 format!(
                     "try {{ put{group}(b, v, p, l); }} catch (e) {{ throw inField(e, {name}); }}"
                 )
@@ -119,28 +123,59 @@ impl Plan<'_> {
                 }
                 None => {
                     let ptr = format!("p + {}", data_bytes + u64::from(*offset) * 8);
-                    self.put_pointer(ty, &name, &ptr)
+                    let put = self.put_pointer(ty, &name, &ptr);
+                    match (ty, self.default_number(default)) {
+                        // Null would stand for the default.
+                        (Type::Struct(id, brand), Some(_)) => format!(
+                            "if (S{}.absent(v)) newStruct(b, {ptr}, 0, 0); else {put}",
+                            self.struct_number(*id, brand)
+                        ),
+                        _ => put,
+                    }
                 }
             },
         }
     }
 
     fn put_pointer(&self, ty: &Type, name: &str, ptr: &str) -> String {
+        self.put_pointer_at(ty, name, ptr, "l")
+    }
+
+    fn put_pointer_at(&self, ty: &Type, name: &str, ptr: &str, level: &str) -> String {
         let call = match ty {
             Type::Text => {
                 return format!("{} writeText(b, {ptr}, v);", check(ty, name));
             }
-            Type::Data => format!("writeData(b, {ptr}, v);"),
-            Type::Interface(id) => {
-                format!(
-                    "writeCapability(b, {ptr}, v, I{});",
-                    self.interface_number(*id)
-                )
-            }
-            Type::Struct(id) => format!("enc{}(b, v, {ptr}, l);", self.struct_number(*id)),
-            _ => format!("list{}(b, v, {ptr}, l);", self.list_number(ty)),
+            _ => self.write_pointer(ty, ptr, level),
         };
         format!("try {{ {call} }} catch (e) {{ throw inField(e, {name}); }}")
+    }
+
+    /// A statement that writes `v` for the pointer at byte `ptr`, at `level`s left.
+    pub(super) fn write_pointer(&self, ty: &Type, ptr: &str, level: &str) -> String {
+        match ty {
+            Type::Text => {
+                format!("if (typeof v !== 'string') throw rt.notText(v); writeText(b, {ptr}, v);")
+            }
+            Type::Data => format!("writeData(b, {ptr}, v);"),
+            Type::Interface(id, brand) => {
+                let face = self.interface_number(*id, brand);
+                format!("writeCapability(b, {ptr}, v, I{face});")
+            }
+            Type::Capability => format!("writeCapability(b, {ptr}, v, rt.anyFace);"),
+            Type::Struct(id, brand) => {
+                format!(
+                    "enc{}(b, v, {ptr}, {level});",
+                    self.struct_number(*id, brand)
+                )
+            }
+            Type::List(element) => {
+                format!("list{}(b, v, {ptr}, {level});", self.list_number(element))
+            }
+            Type::AnyStruct => format!("writeAny(b, {ptr}, v, {level}, T, 0);"),
+            Type::AnyList => format!("writeAny(b, {ptr}, v, {level}, T, 1);"),
+            _ => format!("writeAny(b, {ptr}, v, {level}, T, -1);"),
+        }
     }
 
     /// Checks `v` and writes it at byte `at`, as a difference from its default.
@@ -195,8 +230,8 @@ impl Plan<'_> {
                     check(ty, "i")
                 ),
             ),
-            Type::Struct(id) => {
-                let number = self.struct_number(*id);
+            Type::Struct(id, brand) => {
+                let number = self.struct_number(*id, brand);
                 let (words, pointers) = match self.schema.struct_by_id(*id) {
                     Some((_, layout)) => (layout.data_words, layout.pointers),
                     None => (0, 0),
@@ -216,9 +251,12 @@ impl Plan<'_> {
                     self.put_data(ty, "i", &format!("p + i * {}", bits / 8), &Value::Void),
                 ),
                 None => {
-                    let put = self.put_pointer(ty, "i", "p + i * 8");
-                    let mut put = put.replace(", l);", ", l - 1);");
-                    if matches!(ty, Type::Interface(_)) {
+                    let mut put = self.put_pointer_at(ty, "i", "p + i * 8", "l - 1");
+                    if matches!(
+                        ty,
+                        Type::Text | Type::Data | Type::Struct(..) | Type::List(_)
+                    ) {
+                    } else {
                         put = format!("if (v !== null && v !== undefined) {put}");
                     }
                     ("newList(b, ptr, 6, n, n * 8)".to_owned(), put)

@@ -5,13 +5,17 @@ use std::{
     str::Utf8Error,
 };
 
+use capnp::schema_capnp::type_::any_pointer::{self as any_pointer_kind, unconstrained};
 use capnp::{
     any_pointer, message,
-    schema_capnp::{code_generator_request, field, node, type_, value},
+    schema_capnp::{brand, code_generator_request, field, node, type_, value},
     serialize,
 };
 
-use super::{Field, FieldKind, Interface, Method, Node, NodeKind, Schema, Struct, Type, Value};
+use super::{
+    Binding, Brand, Field, FieldKind, Interface, Method, Node, NodeKind, Schema, Struct, Type,
+    Value,
+};
 
 /// Why bytes are not a usable compiled schema.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +102,23 @@ impl Schema {
                                 );
                             }
                         }
+                        for brand in [&method.params_brand, &method.results_brand] {
+                            if let Err(what) = self.check_brand(brand) {
+                                return invalid(&method.name, what);
+                            }
+                        }
+                    }
+                    for (id, brand) in &interface.extends {
+                        let parent = Type::Interface(*id, brand.clone());
+                        if let Err(what) = self.check_type(&parent) {
+                            return invalid("extends", what);
+                        }
+                    }
+                }
+                NodeKind::Const(ty, value) => {
+                    let fits = self.check_type(ty).and_then(|()| check_value(ty, value));
+                    if let Err(what) = fits {
+                        return invalid("value", what);
                     }
                 }
                 _ => {}
@@ -143,20 +164,7 @@ impl Schema {
                     return Err("its slot lies outside the struct");
                 }
                 self.check_type(ty)?;
-                let is_fitting = match ty {
-                    Type::Void => matches!(default, Value::Void),
-                    Type::Text => matches!(default, Value::Text(_)),
-                    Type::Data => matches!(default, Value::Data(_)),
-                    Type::List(_) | Type::Struct(_) | Type::Interface(_) | Type::AnyPointer => {
-                        matches!(default, Value::Pointer(_))
-                    }
-                    _ => matches!(default, Value::Bits(_)),
-                };
-                if is_fitting {
-                    Ok(())
-                } else {
-                    Err("its default has another type")
-                }
+                check_value(ty, default)
             }
         }
     }
@@ -165,13 +173,45 @@ impl Schema {
         match ty {
             Type::List(element) => self.check_type(element),
             Type::Enum(id) if self.enum_by_id(*id).is_none() => Err("no such enum"),
-            Type::Interface(id) if self.interface_by_id(*id).is_none() => Err("no such interface"),
-            Type::Struct(id) => match self.struct_by_id(*id) {
-                Some((_, layout)) if !layout.is_group => Ok(()),
+            Type::Interface(id, brand) => match self.interface_by_id(*id) {
+                Some(_) => self.check_brand(brand),
+                None => Err("no such interface"),
+            },
+            Type::Struct(id, brand) => match self.struct_by_id(*id) {
+                Some((_, layout)) if !layout.is_group => self.check_brand(brand),
                 _ => Err("no such struct"),
             },
             _ => Ok(()),
         }
+    }
+
+    fn check_brand(&self, brand: &Brand) -> Result<(), &'static str> {
+        for ty in brand
+            .0
+            .iter()
+            .flat_map(|binding| binding.types.iter().flatten())
+        {
+            // What a parameter stands for lies behind a pointer.
+            if ty.data_bits().is_some() {
+                return Err("a type parameter stands for data");
+            }
+            self.check_type(ty)?;
+        }
+        Ok(())
+    }
+}
+
+fn check_value(ty: &Type, value: &Value) -> Result<(), &'static str> {
+    let is_fitting = match ty {
+        Type::Void => matches!(value, Value::Void),
+        Type::Text => matches!(value, Value::Text(_)),
+        Type::Data => matches!(value, Value::Data(_)),
+        _ if ty.data_bits().is_none() => matches!(value, Value::Pointer(_)),
+        _ => matches!(value, Value::Bits(_)),
+    };
+    match is_fitting {
+        true => Ok(()),
+        false => Err("its value has another type"),
     }
 }
 
@@ -196,8 +236,16 @@ fn read_node(node: node::Reader<'_>) -> Result<Node, ModelError> {
             NodeKind::Enum(names)
         }
         node::Interface(layout) => NodeKind::Interface(read_interface(layout, &name)?),
-        node::Const(_) | node::Annotation(_) => NodeKind::Other,
+        node::Const(constant) => {
+            let value = read_value(constant.get_value()?)?;
+            NodeKind::Const(read_type(constant.get_type()?)?, value)
+        }
+        node::Annotation(_) => NodeKind::Annotation,
     };
+    let mut parameters = Vec::new();
+    for parameter in node.get_parameters()? {
+        parameters.push(identifier(parameter.get_name()?.to_str()?, &name)?);
+    }
     let short = match kind {
         NodeKind::File => name.clone(),
         _ => name
@@ -209,7 +257,7 @@ fn read_node(node: node::Reader<'_>) -> Result<Node, ModelError> {
         id: node.get_id(),
         short,
         scope: node.get_scope_id(),
-        is_generic: node.get_is_generic(),
+        parameters,
         kind,
         name,
     })
@@ -293,14 +341,15 @@ fn read_interface(layout: node::interface::Reader<'_>, at: &str) -> Result<Inter
             name: identifier(method.get_name()?.to_str()?, at)?,
             ordinal,
             params: method.get_param_struct_type(),
+            params_brand: read_brand(method.get_param_brand()?)?,
             results: method.get_result_struct_type(),
+            results_brand: read_brand(method.get_result_brand()?)?,
         });
     }
-    let superclasses = layout.get_superclasses()?;
-    let extends = superclasses
-        .iter()
-        .map(|superclass| superclass.get_id())
-        .collect();
+    let mut extends = Vec::new();
+    for superclass in layout.get_superclasses()? {
+        extends.push((superclass.get_id(), read_brand(superclass.get_brand()?)?));
+    }
     Ok(Interface { methods, extends })
 }
 
@@ -323,10 +372,46 @@ fn read_type(ty: type_::Reader<'_>) -> Result<Type, ModelError> {
         type_::Data(()) => Type::Data,
         type_::List(list) => Type::List(Box::new(read_type(list.get_element_type()?)?)),
         type_::Enum(ty) => Type::Enum(ty.get_type_id()),
-        type_::Struct(ty) => Type::Struct(ty.get_type_id()),
-        type_::Interface(ty) => Type::Interface(ty.get_type_id()),
-        type_::AnyPointer(_) => Type::AnyPointer,
+        type_::Struct(ty) => Type::Struct(ty.get_type_id(), read_brand(ty.get_brand()?)?),
+        type_::Interface(ty) => Type::Interface(ty.get_type_id(), read_brand(ty.get_brand()?)?),
+        type_::AnyPointer(any) => match any.which()? {
+            any_pointer_kind::Unconstrained(kind) => match kind.which()? {
+                unconstrained::AnyKind(()) => Type::AnyPointer,
+                unconstrained::Struct(()) => Type::AnyStruct,
+                unconstrained::List(()) => Type::AnyList,
+                unconstrained::Capability(()) => Type::Capability,
+            },
+            any_pointer_kind::Parameter(parameter) => {
+                Type::Parameter(parameter.get_scope_id(), parameter.get_parameter_index())
+            }
+            // Known to the caller of a generic method alone.
+            any_pointer_kind::ImplicitMethodParameter(_) => Type::AnyPointer,
+        },
     })
+}
+
+fn read_brand(brand: brand::Reader<'_>) -> Result<Brand, ModelError> {
+    let mut bindings = Vec::new();
+    for scope in brand.get_scopes()? {
+        let types = match scope.which()? {
+            brand::scope::Bind(list) => {
+                let mut types = Vec::new();
+                for binding in list? {
+                    types.push(match binding.which()? {
+                        brand::binding::Unbound(()) => Type::AnyPointer,
+                        brand::binding::Type(ty) => read_type(ty?)?,
+                    });
+                }
+                Some(types)
+            }
+            brand::scope::Inherit(()) => None,
+        };
+        bindings.push(Binding {
+            scope: scope.get_scope_id(),
+            types,
+        });
+    }
+    Ok(Brand(bindings))
 }
 
 fn read_value(value: value::Reader<'_>) -> Result<Value, ModelError> {

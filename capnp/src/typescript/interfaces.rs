@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use super::reference;
+use super::names::Names;
 use crate::model::{
-    Field, FieldKind, Interface, Node, NodeKind, STREAM_RESULT, Schema, Struct, Type,
+    Brand, Field, FieldKind, Interface, Node, NodeKind, STREAM_RESULT, Schema, Struct, Type,
 };
 
 pub(super) fn interface(
-    schema: &Schema,
+    names: &Names<'_>,
     holders: &BTreeSet<u64>,
     node: &Node,
     layout: &Interface,
@@ -19,24 +19,27 @@ pub(super) fn interface(
     let mut client = String::new();
     for method in &layout.methods {
         let none = |id| {
-            schema
+            names
+                .schema
                 .struct_by_id(id)
                 .is_none_or(|(_, layout)| layout.fields.is_empty())
         };
-        let params = reference(schema, node, method.params, "");
-        let init = reference(schema, node, method.params, "Init");
+        let brand = &method.params_brand;
+        let params = names.reference(node, method.params, brand, "");
+        let init = names.reference(node, method.params, brand, "Init");
         let optional = if none(method.params) { "?" } else { "" };
         let name = &method.name;
         let (value, promise) = if method.results == STREAM_RESULT {
             ("void".to_owned(), "Promise<void>".to_owned())
         } else {
-            let value = reference(schema, node, method.results, "Init");
+            let value = names.reference(node, method.results, &method.results_brand, "Init");
             let value = if none(method.results) {
                 format!("{value} | void")
             } else {
                 value
             };
-            (value, promise(schema, holders, node, method.results))
+            let results = (method.results, &method.results_brand);
+            (value, promise(names, holders, node, results))
         };
         let _ = writeln!(
             server,
@@ -44,13 +47,13 @@ pub(super) fn interface(
         );
         let _ = writeln!(client, "    {name}(params{optional}: {init}): {promise};");
     }
+    let generics = names.declared(node);
     let extends = |kind: &str| {
         let parents: Vec<String> = layout
             .extends
             .iter()
-            .map(|id| reference(schema, node, *id, ""))
+            .map(|(id, brand)| names.reference(node, *id, brand, kind))
             .filter(|parent| parent != "unknown")
-            .map(|parent| format!("{parent}.{kind}"))
             .collect();
         match parents.is_empty() {
             true => String::new(),
@@ -61,69 +64,72 @@ pub(super) fn interface(
         text,
         "export namespace {name} {{
   /** What a class that serves the interface implements. */
-  interface Server{} {{
+  interface Server{generics}{} {{
 {server}  }}
   /** What a binding to the interface offers. */
-  interface Client{} {{
+  interface Client{generics}{} {{
 {client}  }}
 }}
 ",
-        extends("Server"),
-        extends("Client"),
+        extends(".Server"),
+        extends(".Client"),
     );
 }
 
 /// What a call returns: results to await, with the capabilities in them to call at once.
-fn promise(schema: &Schema, holders: &BTreeSet<u64>, node: &Node, results: u64) -> String {
-    let mut promise = format!("Promise<{}>", reference(schema, node, results, ""));
+fn promise(
+    names: &Names<'_>,
+    holders: &BTreeSet<u64>,
+    node: &Node,
+    (results, brand): (u64, &Brand),
+) -> String {
+    let mut promise = format!("Promise<{}>", names.reference(node, results, brand, ""));
     if holders.contains(&results) {
-        promise += &format!(" & {}", reference(schema, node, results, "Pipeline"));
+        promise += &format!(" & {}", names.reference(node, results, brand, "Pipeline"));
     }
-    let fields = schema
-        .struct_by_id(results)
-        .map(|(_, layout)| &layout.fields[..]);
+    let found = names.schema.struct_by_id(results);
+    let fields = found.map(|(_, layout)| &layout.fields[..]);
     if let Some(
         [
             Field {
                 tag: None,
-                kind:
-                    FieldKind::Slot {
-                        ty: Type::Interface(id),
-                        ..
-                    },
+                kind: FieldKind::Slot { ty, .. },
                 ..
             },
         ],
     ) = fields
+        && let Type::Interface(id, inner) = ty
     {
-        promise += &format!(" & {}.Client", reference(schema, node, *id, ""));
+        let client = names.reference(node, *id, &names.through(inner, brand), ".Client");
+        promise += &format!(" & {client}");
     }
     promise
 }
 
 /// `UserPipeline`: the capabilities in a struct that is not there yet.
 pub(super) fn pipeline(
-    schema: &Schema,
+    names: &Names<'_>,
     holders: &BTreeSet<u64>,
     node: &Node,
     layout: &Struct,
     name: &str,
     text: &mut String,
 ) {
-    let _ = writeln!(text, "export interface {name}Pipeline {{");
+    let generics = names.declared(node);
+    let _ = writeln!(text, "export interface {name}Pipeline{generics} {{");
     for field in layout.fields.iter().filter(|field| field.tag.is_none()) {
         let ty = match &field.kind {
             FieldKind::Slot {
-                ty: Type::Interface(id),
+                ty: Type::Interface(id, brand),
                 ..
-            } => {
-                format!("{}.Client", reference(schema, node, *id, ""))
+            } => names.reference(node, *id, brand, ".Client"),
+            FieldKind::Slot {
+                ty: Type::Struct(id, brand),
+                ..
+            } if holders.contains(id) => names.reference(node, *id, brand, "Pipeline"),
+            FieldKind::Group(id) if holders.contains(id) => {
+                names.reference(node, *id, &names.own(node), "Pipeline")
             }
-            FieldKind::Group(id)
-            | FieldKind::Slot {
-                ty: Type::Struct(id),
-                ..
-            } if holders.contains(id) => reference(schema, node, *id, "Pipeline"),
             _ => continue,
         };
         let _ = writeln!(text, "  readonly {}: {ty};", field.name);
@@ -145,12 +151,12 @@ pub(super) fn holders(schema: &Schema) -> BTreeSet<u64> {
                 field.tag.is_none()
                     && match &field.kind {
                         FieldKind::Slot {
-                            ty: Type::Interface(_),
+                            ty: Type::Interface(..),
                             ..
                         } => true,
                         FieldKind::Group(id)
                         | FieldKind::Slot {
-                            ty: Type::Struct(id),
+                            ty: Type::Struct(id, _),
                             ..
                         } => holders.contains(id),
                         FieldKind::Slot { .. } => false,

@@ -25,6 +25,15 @@ fn declares_servers_clients_and_structs() {
         "      others?: Iterable<Watcher.Client | Watcher.Server | null | undefined> | null | undefined;",
         "  export interface EntryPipeline {",
         "    readonly next: EntryPipeline;",
+        "    interface Client<V extends Type = Any> {",
+        "      put(params: Store.PutParamsInit<V>): Promise<Store.PutResults<V>>;",
+        "  export interface Tree<T extends Type = Any> {",
+        "    readonly value: T[\"read\"];",
+        "    readonly children: List<Tree<T>, TreeObject<T>>;",
+        "    toObject(): TreeObject<T>;",
+        "      readonly next: Tree<Type<import(\"isolith:fixture\").Pair<T, Type<string, string, string>>, import(\"isolith:fixture\").PairInit<T, Type<string, string, string>>, import(\"isolith:fixture\").PairObject<T, Type<string, string, string>>>>;",
+        "      readonly store: Store.Client<Type<User, UserInit, UserObject>>;",
+        "    any?: AnyPointerInit | null | undefined;",
     ] {
         assert!(
             text.lines().any(|found| found == line),

@@ -743,8 +743,9 @@ fn messages_pass_their_own_test_in_an_isolate() {
     on_shard(|| async {
         let bytes = isolith_capnp::fixtures::compile_fixture().unwrap();
         let schema = isolith_capnp::model::Schema::read(&bytes).unwrap();
-        let (node, _) = schema.interface("fixture.capnp:Fixture").unwrap();
-        let generated = isolith_capnp::javascript::generate(&schema, &[node.id]).unwrap();
+        let id = |name| schema.interface(name).unwrap().0.id;
+        let interfaces = [id("fixture.capnp:Fixture"), id("fixture.capnp:Open")];
+        let generated = isolith_capnp::javascript::generate(&schema, &interfaces).unwrap();
         let world = serve(&[auth("1.4.0")], "auth", Limits::default()).await;
         let isolate = world
             .shard
@@ -755,7 +756,15 @@ fn messages_pass_their_own_test_in_an_isolate() {
             .next()
             .cloned()
             .unwrap();
-        let test = isolith_capnp::fixtures::MESSAGE_TEST_JS;
-        assert_eq!(isolate.try_messages(&generated, test), Ok("ok".to_owned()));
+        let ids: Vec<String> = schema
+            .nodes()
+            .map(|node| format!("{:?}: '{:016x}'", node.short, node.id))
+            .collect();
+        let test = format!(
+            "(rt, generated, host) => {{ host.typeIds = {{ {} }}; return ({})(rt, generated, host); }}",
+            ids.join(", "),
+            isolith_capnp::fixtures::MESSAGE_TEST_JS
+        );
+        assert_eq!(isolate.try_messages(&generated, &test), Ok("ok".to_owned()));
     });
 }
