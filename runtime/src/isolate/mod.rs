@@ -30,7 +30,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot, watch};
 
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::{Digest, Histogram};
+use isolith_versions::{BundleState, Digest, Histogram};
 
 use crate::error::{CallError, LoadError};
 use crate::host::{HostConfig, HostState, LogLevel, LogRecord, Redaction};
@@ -176,6 +176,8 @@ pub(crate) struct Isolate {
     pub(crate) program: Arc<Program>,
     home: Weak<dyn Home>,
     pub(crate) life: Cell<Life>,
+    /// What the bundle is to this shard's requests.
+    pub(crate) state: Cell<BundleState>,
     schedule: Cell<Schedule>,
     wire: Wire,
     inbox: RefCell<Inbox>,
@@ -259,6 +261,7 @@ impl Isolate {
                 slot,
                 home,
                 life: Cell::new(Life::Loading),
+                state: Cell::new(BundleState::Deployed),
                 schedule: Cell::new(Schedule::Idle),
                 wire,
                 inbox: RefCell::default(),

@@ -3,7 +3,7 @@
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use isolith_versions::{Digest, VersionSet};
+use isolith_versions::{Digest, Use, VersionSet};
 
 use super::Shard;
 use super::wiring::{SetLife, ShardSet};
@@ -126,9 +126,31 @@ impl Shard {
             retired
         };
         self.watch_drains();
-        if !retired.is_empty() {
-            drop(retired);
+        let unload = !retired.is_empty();
+        drop(retired);
+        self.follow_states();
+        if unload {
             self.unload(Life::Serving);
+        }
+    }
+
+    /// Brings the bundles' states up to date, and logs those that changed.
+    fn follow_states(&self) {
+        let sets = self.sets.borrow();
+        for isolate in self.isolates.borrow().iter().flatten() {
+            let mut used = Use::default();
+            for set in sets.iter().filter(|set| set.has(isolate)) {
+                used.admissible |= set.is_in_force();
+                // What is about to be published is held by its deployment; else only roots hold a
+                // set, besides this list.
+                let held = set.life.get() == SetLife::Wired || Rc::strong_count(set) > 1;
+                used.leases += u64::from(held);
+            }
+            let (from, to) = (isolate.state.get(), isolate.state.get().next(used));
+            if from != to {
+                isolate.state.set(to);
+                tracing::info!(shard = self.index, bundle = %isolate.program.id(), "{from} -> {to}");
+            }
         }
     }
 
@@ -140,11 +162,7 @@ impl Shard {
         for place in isolates.iter_mut() {
             if let Some(isolate) = place
                 && isolate.life.get() == life
-                && !sets.iter().any(|set| {
-                    set.isolates()
-                        .iter()
-                        .any(|wired| Rc::ptr_eq(wired, isolate))
-                })
+                && !sets.iter().any(|set| set.has(isolate))
             {
                 dropped.extend(place.take());
             }

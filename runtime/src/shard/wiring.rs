@@ -97,6 +97,16 @@ impl ShardSet {
         self.out_of_force_since.get()
     }
 
+    /// Whether the routing table names it, as of the last sweep.
+    pub(crate) fn is_in_force(&self) -> bool {
+        self.life.get() == SetLife::Published && self.out_of_force_since.get().is_none()
+    }
+
+    /// Whether this isolate is one of the set's.
+    pub(crate) fn has(&self, isolate: &Rc<Isolate>) -> bool {
+        self.isolates.iter().any(|wired| Rc::ptr_eq(wired, isolate))
+    }
+
     /// The isolate of the set's bundle number `bundle`.
     pub(crate) fn isolate(&self, bundle: usize) -> Option<&Rc<Isolate>> {
         self.isolates.get(bundle)

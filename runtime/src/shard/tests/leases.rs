@@ -5,9 +5,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::{Digest, LeaseKind};
+use isolith_versions::{BundleState, Digest, LeaseKind};
 
 use super::*;
+use crate::isolate::Isolate;
 
 /// Requests that end in their own ways, or not at all.
 const STAYER: Sample<'_> = Sample {
@@ -131,6 +132,15 @@ fn evicting_ends_whatever_holds_the_bundle_and_nothing_else() {
         until("all are held", || world.held("auth").len() == 4).await;
         let epoch = world.shard.admit(0, None, arrival()).unwrap().epoch();
         world.move_on("2.0.0").await;
+        let state = |version: &str| {
+            let isolates = world.shard.isolates.borrow();
+            let mut isolates = isolates.iter().flatten();
+            let is_it = |of: &&Rc<Isolate>| of.program.id().to_string() == version;
+            isolates.find(is_it).unwrap().state.get()
+        };
+        assert_eq!(state("auth@1.0.0"), BundleState::Draining);
+        assert_eq!(state("auth@2.0.0"), BundleState::Serving);
+        assert_eq!(state("stayer@1.0.0"), BundleState::Serving);
         let later = send(&world, "/never");
         until("the later one is held", || {
             world.shard.roots.borrow().len() == 4
