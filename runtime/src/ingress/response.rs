@@ -67,6 +67,9 @@ impl ResponseBody {
         if head_only {
             self.source = Source::Ended;
         }
+        if let (Source::Stream(_), Some(pin)) = (&self.source, &pin) {
+            pin.streams();
+        }
         if !self.is_end_stream() {
             self.hold = Some(Hold { pin, request });
         }

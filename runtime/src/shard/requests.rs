@@ -1,5 +1,6 @@
 //! Admission, and the requests that a shard runs.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,6 +47,8 @@ pub(crate) struct Pin {
     shadow: Option<Box<Shadow>>,
     /// Whether it is such a copy.
     is_shadow: bool,
+    /// What the pin counts as: the request, or its response's stream.
+    lease: Cell<LeaseKind>,
 }
 
 impl Pin {
@@ -73,6 +76,20 @@ impl Pin {
         self.root
     }
 
+    /// The response's head is sent; its body comes as a stream.
+    pub(crate) fn streams(&self) {
+        let from = self.lease.replace(LeaseKind::Stream);
+        let held = {
+            let mut roots = self.shard.roots.borrow_mut();
+            roots.hold(self.root, LeaseKind::Stream, Instant::now())
+        };
+        match held {
+            true => self.shard.release(self.root, from),
+            // It is over: what is left of it goes with the pin.
+            false => self.lease.set(from),
+        }
+    }
+
     /// The head of the response is there, or the error that stands for it.
     pub(crate) fn answered(&self, failed: bool) {
         if let Some(counted) = &self.counted {
@@ -93,7 +110,7 @@ impl Drop for Pin {
         // Of a client that did not wait for the answer it is known that it took at least so long.
         self.answered(false);
         let (shard, root) = (Rc::clone(&self.shard), self.root);
-        shard.release(root, LeaseKind::Request);
+        shard.release(root, self.lease.get());
         // P8, P11: what the request has left behind gets a deadline of its own.
         if shard.roots.borrow().contains(root) {
             tokio::task::spawn_local(async move {
@@ -207,6 +224,7 @@ impl Shard {
             counted: None,
             shadow: None,
             is_shadow: false,
+            lease: Cell::new(LeaseKind::Request),
         })
     }
 

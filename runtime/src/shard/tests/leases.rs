@@ -112,6 +112,13 @@ fn each_hold_on_a_bundle_is_listed_with_its_kind() {
             (LeaseKind::Call, 1),
         ];
         until("all are held", || world.held("auth") == expected).await;
+        // A response whose head is out is a stream.
+        let streaming = world.shard.admit(0, None, arrival()).unwrap();
+        streaming.streams();
+        let with_stream = [&expected[..3], &[(LeaseKind::Stream, 1), expected[3]]].concat();
+        assert_eq!(world.held("auth"), with_stream);
+        drop(streaming);
+        assert_eq!(world.held("auth"), expected);
         // A set holds all of its bundles, called or not.
         assert_eq!(world.held("stayer"), expected);
         let stranger = world.shard.holders(Digest::of(b"another bundle"));
