@@ -217,6 +217,15 @@ struct BundleStatus {
   p99Micros @12 :UInt64;
   # How long it took to handle HTTP requests and a sample of the calls; 0 if there were none.
 
+  cpuUs @13 :UInt64;
+  # CPU time that its code has used, all shards together, in microseconds.
+
+  ended @14 :UInt64;
+  # How often its code had to be ended: for its CPU time, its memory, or a deadline.
+
+  heldBack @15 :UInt32;
+  # How many of its isolates take no work now, because that happened too often.
+
   enum State {
     loaded @0;
     # Deployed; no isolate yet.

@@ -33,8 +33,12 @@ pub(crate) struct Limits {
     pub(crate) log_kib_per_second: u32,
     /// The JavaScript heap of an isolate whose bundle sets no limit of its own.
     pub(crate) heap_mib: u32,
-    /// A turn of an isolate that runs longer than this is ended.
-    pub(crate) turn: Duration,
+    /// CPU time of one request inside one isolate, if the bundle sets no limit of its own:
+    /// handlers, microtasks and built-ins together. It also bounds a turn of code that runs for
+    /// no request.
+    pub(crate) cpu_ms_per_request: u32,
+    /// CPU time of one turn while a bundle loads.
+    pub(crate) cpu_ms_per_load: u32,
     /// Work that outlives its response: promises given to `waitUntil`, and calls that nobody
     /// awaits. Past it the work's calls are failed and its pin is released.
     pub(crate) background: Duration,
@@ -60,7 +64,8 @@ impl Default for Limits {
             outbound_response_bytes: 64 << 20,
             log_kib_per_second: 256,
             heap_mib: 256,
-            turn: Duration::from_secs(5),
+            cpu_ms_per_request: 100,
+            cpu_ms_per_load: 5_000,
             background: Duration::from_secs(30),
             drain: Duration::from_secs(300),
             load: Duration::from_secs(10),

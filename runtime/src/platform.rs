@@ -30,6 +30,10 @@ pub(crate) fn init_once() {
         // twice V8's room for inlining they become a few large ones.
         v8::V8::set_flags_from_string("--max-inlined-bytecode-size=1000");
         v8::V8::set_flags_from_string("--max-inlined-bytecode-size-cumulative=2000");
+        // While a function is being optimised on another thread, V8 runs it for up to half a
+        // second without taking notice of interrupts. Besides, who causes a compilation is to pay
+        // for it.
+        v8::V8::set_flags_from_string("--no-concurrent-recompilation");
         let platform = v8::new_custom_platform(V8_WORKER_THREADS, false, false, Foreground);
         v8::V8::initialize_platform(platform.make_shared());
         v8::V8::initialize();

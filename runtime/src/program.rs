@@ -32,6 +32,8 @@ pub(crate) struct Program {
     /// Where its outbound requests may go.
     pub(crate) rules: Rules,
     pub(crate) grants: Grants,
+    /// The bundle's own limit of a request's CPU time, in milliseconds.
+    pub(crate) cpu_ms_per_request: Option<u32>,
     /// The bundle's own heap limit, in MiB.
     pub(crate) heap_mib: Option<u32>,
 }
@@ -72,6 +74,7 @@ impl Program {
             secrets: secrets(bundle, given)?,
             rules: rules(bundle, &given.grants)?,
             grants: given.grants.clone(),
+            cpu_ms_per_request: Some(bundle.limits().cpu_ms_per_request).filter(|ms| *ms > 0),
             heap_mib: Some(bundle.limits().heap_mib).filter(|mib| *mib > 0),
         })
     }

@@ -107,6 +107,7 @@ impl SampleSchema {
                 wasm: true,
                 ..Grants::default()
             },
+            cpu_ms_per_request: None,
             heap_mib: None,
         }))
     }

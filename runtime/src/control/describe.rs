@@ -141,6 +141,15 @@ fn bundles(snapshot: &Snapshot, sets: &[SetStatus]) -> Vec<BundleStatus> {
             error_kinds,
             p50_micros: at(0.5),
             p99_micros: at(0.99),
+            cpu_us: isolates
+                .iter()
+                .map(|isolate| isolate.cpu.as_micros() as u64)
+                .sum(),
+            ended: isolates.iter().map(|isolate| isolate.ended).sum(),
+            held_back: isolates
+                .iter()
+                .map(|isolate| u32::from(isolate.gate.is_held()))
+                .sum(),
         }
     };
     snapshot.world.bundles().iter().map(status).collect()

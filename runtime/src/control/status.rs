@@ -83,6 +83,12 @@ pub(crate) struct BundleStatus {
     pub(crate) p99_micros: u64,
     /// Pins of sets that name it.
     pub(crate) leases: u64,
+    /// CPU time used, all shards together.
+    pub(crate) cpu_us: u64,
+    /// Times that its code had to be ended.
+    pub(crate) ended: u64,
+    /// Isolates that take no work now because of that.
+    pub(crate) held_back: u32,
 }
 
 const SET_STATES: [(set_status::State, &str); 2] = [
@@ -217,6 +223,9 @@ impl BundleStatus {
         to.set_requests(self.requests);
         to.set_errors(self.errors);
         to.set_leases(self.leases);
+        to.set_cpu_us(self.cpu_us);
+        to.set_ended(self.ended);
+        to.set_held_back(self.held_back);
         to.set_p50_micros(self.p50_micros);
         to.set_p99_micros(self.p99_micros);
         let count = u32::try_from(self.error_kinds.len()).unwrap_or(u32::MAX);
@@ -240,6 +249,9 @@ impl BundleStatus {
             requests: from.get_requests(),
             errors: from.get_errors(),
             leases: from.get_leases(),
+            cpu_us: from.get_cpu_us(),
+            ended: from.get_ended(),
+            held_back: from.get_held_back(),
             p50_micros: from.get_p50_micros(),
             p99_micros: from.get_p99_micros(),
             error_kinds: from
@@ -314,6 +326,9 @@ mod tests {
             external_bytes: 2,
             requests: 3,
             errors: 4,
+            cpu_us: 5,
+            ended: 6,
+            held_back: 7,
             leases: 5,
             error_kinds: BTreeMap::from([("failed".into(), 4)]),
             p50_micros: 6,

@@ -8,8 +8,10 @@ use isolith_capnp::error_capnp::call_error::Kind;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::blobs::Blobs;
+use super::cut::{Cut, OnlyContext, Reach, SharedFuse, current_root};
 use super::facts::Facts;
 use super::glue::{Glue, find_glue, map_segments, run_event};
+use super::keys::{RootKey, from_words};
 use super::native::Owner;
 use super::thrown::{
     FormatStack, Rejections, caught, cut_short, describe, on_promise_reject, prepare_stack_trace,
@@ -28,6 +30,7 @@ pub(super) struct Engine {
     live: Option<Live>,
     host: Rc<HostState>,
     rejections: Rc<Rejections>,
+    fuse: SharedFuse,
     bundle: isolith_versions::BundleId,
 }
 
@@ -63,6 +66,7 @@ impl Engine {
         program: &Program,
         limits: &IsolateLimits,
         host: &Rc<HostState>,
+        fuse: &SharedFuse,
         owner: Owner,
         wire: &Wire,
         tasks: UnboundedSender<ForegroundTask>,
@@ -113,6 +117,7 @@ impl Engine {
         };
         let format_stack = glue.format_stack.clone();
         isolate.set_slot(FormatStack(format_stack));
+        isolate.set_slot(OnlyContext(context.clone()));
         let mut engine = Engine {
             live: Some(Live {
                 glue,
@@ -124,6 +129,7 @@ impl Engine {
             }),
             host: Rc::clone(host),
             rejections,
+            fuse: Rc::clone(fuse),
             bundle,
         };
         engine.attach(program, limits, wire)?;
@@ -131,11 +137,12 @@ impl Engine {
     }
 
     /// Stands where an engine could not be made.
-    pub(super) fn none(program: &Program, host: &Rc<HostState>) -> Self {
+    pub(super) fn none(program: &Program, host: &Rc<HostState>, fuse: &SharedFuse) -> Self {
         Engine {
             live: None,
             host: Rc::clone(host),
             rejections: Rc::default(),
+            fuse: Rc::clone(fuse),
             bundle: program.id().clone(),
         }
     }
@@ -161,8 +168,36 @@ impl Engine {
         &mut self,
         f: impl for<'s, 'i> FnOnce(&mut v8::PinScope<'s, 'i>, &mut Handles<'_>) -> Option<R>,
     ) -> Result<R, CallError> {
+        self.attempt(f).map_err(|failed| match failed {
+            Failed::Threw(error) => error,
+            Failed::Ended(cut) => cut.error,
+        })
+    }
+
+    /// Like [`with`](Self::with), and says of execution that was ended for whom it ran.
+    fn attempt<R>(
+        &mut self,
+        f: impl for<'s, 'i> FnOnce(&mut v8::PinScope<'s, 'i>, &mut Handles<'_>) -> Option<R>,
+    ) -> Result<R, Failed> {
+        let result = self.run(f);
+        match result {
+            Err(Failed::Ended(mut cut)) => {
+                if cut.reach != Reach::Isolate {
+                    let root = self.recover();
+                    cut.root = cut.root.or(root);
+                }
+                Err(Failed::Ended(cut))
+            }
+            result => result,
+        }
+    }
+
+    fn run<R>(
+        &mut self,
+        f: impl for<'s, 'i> FnOnce(&mut v8::PinScope<'s, 'i>, &mut Handles<'_>) -> Option<R>,
+    ) -> Result<R, Failed> {
         let Some(live) = &mut self.live else {
-            return Err(gone());
+            return Err(Failed::Threw(gone()));
         };
         let Live {
             glue,
@@ -180,7 +215,7 @@ impl Engine {
         // SAFETY: exited below, on every path; nothing in between unwinds past it, for a panic
         // ends the shard's thread together with the isolate.
         unsafe { isolate.enter() };
-        let (result, terminated) = {
+        let result = {
             v8::scope!(let scope, &mut *isolate);
             let context = v8::Local::new(scope, &*context);
             let scope = &mut v8::ContextScope::new(scope, context);
@@ -189,19 +224,38 @@ impl Engine {
             // Termination inside a microtask leaves no exception behind, only the state.
             let terminated =
                 scope.is_execution_terminating() || (result.is_none() && scope.has_terminated());
-            let result = match result {
-                _ if terminated => Err(cut_short(&self.bundle)),
-                Some(result) => Ok(result),
-                None => Err(caught(scope, &self.bundle)),
-            };
-            (result, terminated)
+            // JavaScript may have come to its end before it took notice.
+            match self.fuse.take() {
+                Some(cut) => Err(Failed::Ended(cut)),
+                None if terminated => Err(Failed::Ended(cut_short(&self.bundle))),
+                None => match result {
+                    Some(result) => Ok(result),
+                    None => Err(Failed::Threw(caught(scope, &self.bundle))),
+                },
+            }
         };
-        if terminated {
+        if matches!(result, Err(Failed::Ended(_))) {
             isolate.cancel_terminate_execution();
         }
         // SAFETY: entered above.
         unsafe { isolate.exit() };
         result
+    }
+
+    /// Makes the isolate fit to go on after its execution was ended. Returns the request that the
+    /// async context is left with.
+    fn recover(&mut self) -> Option<RootKey> {
+        self.fuse.bridge(true);
+        let recovered = self.run(|scope, handles| {
+            let root = current_root(scope);
+            let undefined = v8::undefined(scope).into();
+            scope.set_continuation_preserved_embedder_data(undefined);
+            let recover = v8::Local::new(scope, &handles.glue.recover);
+            recover.call(scope, undefined, &[])?;
+            Some(root)
+        });
+        self.fuse.bridge(false);
+        recovered.ok().flatten()
     }
 
     fn attach(
@@ -294,48 +348,66 @@ impl Engine {
         .map_err(|error| threw(&bundle, error.stack_or_message()))
     }
 
-    /// One turn: events first, then the in-ring, then the microtasks.
+    /// One turn: events first, then the in-ring, or one record of it, then the microtasks.
+    /// What was not come to is left in `events` and in the ring.
     ///
     /// # Errors
-    /// If execution was terminated, or the glue itself failed. The error is for whoever still
-    /// waits for this isolate.
+    /// If execution was ended, or the glue itself failed: for whoever still waits.
     pub(super) fn turn(
         &mut self,
         wire: &Wire,
-        segments: Vec<Segment>,
+        segments: &[Segment],
         blobs: &RefCell<Blobs>,
         events: &RefCell<VecDeque<Event>>,
-    ) -> Result<(), CallError> {
+        one_record: bool,
+    ) -> Result<(), Cut> {
         if !events.borrow().is_empty() {
-            self.run_events(events.take())?;
+            self.run_events(events)?;
         }
-        if wire.in_count() > 0 {
-            self.hand_over(&segments, blobs)?;
+        if wire.records_left() > 0 {
+            self.hand_over(wire, segments, blobs, one_record)?;
         }
         if !self.rejections.is_empty() {
-            self.report_rejections()?;
+            let reported = self.report_rejections();
+            reported.map_err(Failed::into_cut)?;
         }
         Ok(())
     }
 
     // Apart, so that the code of a turn without events is small.
     #[inline(never)]
-    fn run_events(&mut self, events: VecDeque<Event>) -> Result<(), CallError> {
+    fn run_events(&mut self, events: &RefCell<VecDeque<Event>>) -> Result<(), Cut> {
         let host = Rc::clone(&self.host);
-        self.with(|scope, handles| {
-            for event in events {
+        let mut waiting = events.take();
+        let mut begins = None;
+        let outcome = self.attempt(|scope, handles| {
+            while let Some(event) = waiting.pop_front() {
+                begins = event.root();
                 run_event(scope, handles.glue, event, &host)?;
                 scope.perform_microtask_checkpoint();
+                if scope.is_execution_terminating() {
+                    return None;
+                }
             }
             Some(())
+        });
+        outcome.map_err(|failed| {
+            // What came meanwhile came later.
+            waiting.append(&mut events.borrow_mut());
+            events.replace(waiting);
+            let cut = failed.into_cut();
+            Cut {
+                root: cut.root.or(begins),
+                ..cut
+            }
         })
     }
 
     #[cold]
-    fn report_rejections(&mut self) -> Result<(), CallError> {
+    fn report_rejections(&mut self) -> Result<(), Failed> {
         let host = Rc::clone(&self.host);
         let rejections = Rc::clone(&self.rejections);
-        self.with(|scope, _| {
+        self.attempt(|scope, _| {
             rejections.report(scope, &host);
             Some(())
         })
@@ -344,13 +416,23 @@ impl Engine {
     /// Has the glue work through the in-ring, and runs the microtasks. Most turns are this alone,
     /// so it does without a `TryCatch` and an entered context: the glue's `turn` returns what it
     /// could not handle, and only termination ends it otherwise.
-    fn hand_over(&mut self, segments: &[Segment], blobs: &RefCell<Blobs>) -> Result<(), CallError> {
+    fn hand_over(
+        &mut self,
+        wire: &Wire,
+        segments: &[Segment],
+        blobs: &RefCell<Blobs>,
+        one_record: bool,
+    ) -> Result<(), Cut> {
+        let (first, count) = (wire.in_next(), wire.in_count());
+        if one_record {
+            wire.set_in_count(first + 1);
+        }
         let Some(live) = &mut self.live else {
-            return Err(gone());
+            return Err(Failed::Threw(gone()).into_cut());
         };
         // SAFETY: exited below, as in `with`.
         unsafe { live.isolate.enter() };
-        let (failure, terminated) = {
+        let (returned, terminated, failure) = {
             v8::scope!(let scope, &mut live.isolate);
             let context = v8::Local::new(scope, &live.context);
             let turn = live.glue.turn.open(scope);
@@ -369,24 +451,64 @@ impl Engine {
                     let scope = &mut v8::ContextScope::new(scope, context);
                     Some(describe(scope, error))
                 }
-                None => Some(String::new()),
+                None => None,
             };
-            scope.perform_microtask_checkpoint();
+            if returned.is_some() {
+                scope.perform_microtask_checkpoint();
+            }
             // Termination inside a microtask leaves no exception behind, only the state.
-            (
-                failure,
-                returned.is_none() || scope.is_execution_terminating(),
-            )
+            let terminated = returned.is_none() || scope.is_execution_terminating();
+            (returned.is_some(), terminated, failure)
         };
-        if terminated {
+        if one_record {
+            wire.set_in_count(count);
+        }
+        let cut = match self.fuse.take() {
+            // JavaScript may have come to its end before it took notice.
+            Some(cut) => Some(cut),
+            None if terminated => Some(cut_short(&self.bundle)),
+            None => None,
+        };
+        if cut.is_some() {
             live.isolate.cancel_terminate_execution();
         }
         // SAFETY: entered above.
         unsafe { live.isolate.exit() };
-        match failure {
-            _ if terminated => Err(cut_short(&self.bundle)),
-            Some(reason) => Err(CallError::host(Kind::Failed, reason).in_bundle(&self.bundle)),
-            None => Ok(()),
+        match (cut, failure) {
+            (Some(cut), _) => Err(self.cut_records(wire, first, cut, returned)),
+            (None, Some(reason)) => {
+                let error = CallError::host(Kind::Failed, reason).in_bundle(&self.bundle);
+                Err(Failed::Threw(error).into_cut())
+            }
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Says whom it concerns that the handling of the in-ring's records from `first` on was ended:
+    /// in the glue, or in the microtasks that followed.
+    #[cold]
+    fn cut_records(&mut self, wire: &Wire, first: usize, cut: Cut, in_microtasks: bool) -> Cut {
+        if cut.reach == Reach::Isolate {
+            return cut;
+        }
+        let root = self.recover();
+        let root = cut.root.or(root);
+        let handled = first..wire.in_next();
+        let mut roots = handled.filter_map(|record| wire.incoming_root(record));
+        if !in_microtasks {
+            // It was in the last one.
+            let last = roots.next_back().map(from_words);
+            return Cut {
+                root: root.or(last),
+                ..cut
+            };
+        }
+        let mut lost: Vec<RootKey> = roots.by_ref().map(from_words).collect();
+        lost.retain(|lost| Some(*lost) != root);
+        Cut {
+            root,
+            reach: Reach::Requests(lost),
+            ..cut
         }
     }
 
@@ -468,6 +590,7 @@ impl Drop for Engine {
             } = live;
             drop((glue, context, module, evaluation, adopted));
             isolate.remove_slot::<FormatStack>();
+            isolate.remove_slot::<OnlyContext>();
             isolate.remove_slot::<Rc<Rejections>>();
             self.rejections.forget();
             // SAFETY: an isolate must be the entered one when it is dropped; dropping exits it.
@@ -482,6 +605,26 @@ unsafe extern "C" fn refuse_wasm(
     _: v8::Local<'_, v8::String>,
 ) -> bool {
     false
+}
+
+/// Why JavaScript did not come to its end.
+enum Failed {
+    Threw(CallError),
+    Ended(Cut),
+}
+
+impl Failed {
+    fn into_cut(self) -> Cut {
+        match self {
+            // The glue does not throw; if it does, nothing can be said of the isolate's state.
+            Failed::Threw(error) => Cut {
+                error,
+                root: None,
+                reach: Reach::Isolate,
+            },
+            Failed::Ended(cut) => cut,
+        }
+    }
 }
 
 /// The handles of a live engine, while it is entered.

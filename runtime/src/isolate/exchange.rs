@@ -6,6 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::keys::RootKey;
 use super::outbound::Asked;
 use super::{Event, Isolate};
 use crate::error::CallError;
@@ -30,7 +31,10 @@ pub(super) struct Exchange {
 /// Which end of an exchange the isolate is.
 pub(super) enum Side {
     /// It answers; the reply is gone once it has.
-    Served(Option<oneshot::Sender<Result<HttpResponse, CallError>>>),
+    Served {
+        root: RootKey,
+        reply: Option<oneshot::Sender<Result<HttpResponse, CallError>>>,
+    },
     /// It asks.
     Asked(#[expect(dead_code, reason = "held: dropping it ends the request")] Asked),
 }
@@ -63,11 +67,16 @@ impl Isolate {
     /// Takes an exchange in and returns its number.
     pub(crate) fn open_exchange(
         &self,
+        root: RootKey,
         body: Option<mpsc::Receiver<BodyChunk>>,
         reply: oneshot::Sender<Result<HttpResponse, CallError>>,
     ) -> i32 {
         let number = self.take_exchange_number();
-        self.insert_exchange(number, Exchange::new(Side::Served(Some(reply)), body, None));
+        let served = Side::Served {
+            root,
+            reply: Some(reply),
+        };
+        self.insert_exchange(number, Exchange::new(served, body, None));
         number
     }
 
@@ -89,15 +98,6 @@ impl Isolate {
         exchanges.values().filter(asked).count()
     }
 
-    /// The numbers of the exchanges that this isolate serves.
-    pub(super) fn served(&self) -> Vec<i32> {
-        let exchanges = self.exchanges.borrow();
-        let served = exchanges
-            .iter()
-            .filter(|(_, exchange)| matches!(exchange.side, Side::Served(_)));
-        served.map(|(number, _)| *number).collect()
-    }
-
     /// The client is gone or the deadline passed: tells the service.
     pub(crate) fn abort_exchange(self: &Rc<Self>, exchange: i32, reason: &str) {
         if self.exchanges.borrow_mut().remove(&exchange).is_some() {
@@ -115,6 +115,40 @@ impl Isolate {
         self.push(Event::Abort { exchange, reason });
     }
 
+    /// Fails the HTTP exchanges and JSON calls under way here of the requests for which `which`
+    /// holds.
+    pub(crate) fn fail_exchanges(&self, which: impl Fn(RootKey) -> bool, error: &CallError) {
+        let of = |exchange: &Exchange| match exchange.side {
+            Side::Served { root, .. } => which(root),
+            Side::Asked(_) => false,
+        };
+        let failed: Vec<i32> = {
+            let exchanges = self.exchanges.borrow();
+            let failed = exchanges.iter().filter(|(_, exchange)| of(exchange));
+            failed.map(|(number, _)| *number).collect()
+        };
+        for exchange in failed {
+            self.respond(exchange, Err(error.clone()));
+        }
+        let replies: Vec<_> = {
+            let mut waiting = self.json_replies.borrow_mut();
+            let failed: Vec<usize> = waiting
+                .iter()
+                .filter(|(_, reply)| which(reply.root))
+                .map(|(id, _)| id)
+                .collect();
+            failed
+                .into_iter()
+                .filter_map(|id| waiting.try_remove(id))
+                .collect()
+        };
+        for reply in replies {
+            self.count(true);
+            // Whoever asked may have given up.
+            let _ = reply.sender.send(Err(error.clone()));
+        }
+    }
+
     fn with_exchange<R>(&self, exchange: i32, f: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
         let mut exchanges = self.exchanges.borrow_mut();
         exchanges.get_mut(&exchange).map(f)
@@ -129,7 +163,7 @@ impl Isolate {
             self.failed_with(error.kind);
         }
         let undelivered = self.with_exchange(exchange, |entry| match &mut entry.side {
-            Side::Served(reply) => match reply.take() {
+            Side::Served { reply, .. } => match reply.take() {
                 Some(reply) => {
                     // The client may be gone; then its abort is on the way.
                     let _ = reply.send(response);
@@ -188,7 +222,7 @@ impl Isolate {
     pub(super) fn end_body(&self, exchange: i32) {
         let served = self.with_exchange(exchange, |entry| {
             entry.outgoing = None;
-            matches!(entry.side, Side::Served(_))
+            matches!(entry.side, Side::Served { .. })
         });
         if served == Some(true) {
             self.end_exchange(exchange);

@@ -25,6 +25,7 @@ pub(super) struct Glue {
     pub(super) call_json: v8::Global<v8::Function>,
     pub(super) fire_timers: v8::Global<v8::Function>,
     pub(super) format_stack: v8::Global<v8::Function>,
+    pub(super) recover: v8::Global<v8::Function>,
 }
 
 pub(super) fn find_glue(scope: &mut v8::PinScope<'_, '_>) -> Option<Glue> {
@@ -50,6 +51,7 @@ pub(super) fn find_glue(scope: &mut v8::PinScope<'_, '_>) -> Option<Glue> {
         call_json: function("callJson")?,
         fire_timers: function("fireTimers")?,
         format_stack: function("formatStack")?,
+        recover: function("recover")?,
     })
 }
 

@@ -56,11 +56,9 @@ impl Inbox {
         std::mem::take(&mut self.moved)
     }
 
-    /// Drops all mail after a turn that was cut short: whoever waits for an answer is told, and
-    /// JavaScript may not have come to know the receive chunk.
-    pub(super) fn discard(&mut self) {
-        self.overflow.clear();
-        self.chunk = None;
+    /// Takes back what [`open`](Self::open) gave: not all records of the ring were handled.
+    pub(super) fn put_back(&mut self, moved: Vec<Segment>) {
+        self.moved = moved;
     }
 
     /// Copies `bytes` into the receive chunk, taking a new chunk if they do not fit.

@@ -6,9 +6,11 @@
 //! what JavaScript posted is collected. No turn starts inside another one of the same isolate.
 
 mod blobs;
+mod cut;
 mod engine;
 mod exchange;
 mod facts;
+mod gate;
 mod glue;
 mod inbox;
 pub(crate) mod keys;
@@ -24,7 +26,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot, watch};
@@ -39,10 +41,14 @@ use crate::limits::Limits;
 use crate::outbound::Client;
 use crate::platform::ForegroundTask;
 use crate::program::Program;
+use crate::shard::Usage;
 use blobs::Blobs;
+use cut::SharedFuse;
+pub(crate) use cut::{Cut, Reach, request_look};
 use engine::Engine;
 pub(crate) use engine::Evaluation;
 use exchange::Exchange;
+pub(crate) use gate::{Gate, GateState};
 use inbox::Inbox;
 use keys::{CallKey, RootKey};
 use metrics::Metrics;
@@ -78,6 +84,10 @@ pub(crate) trait Home {
 
     /// An outbound request that was begun has its answer, or was given up.
     fn end_outbound(&self, root: RootKey);
+
+    /// JavaScript of `isolate` runs for `root`, and goes on unless this says why not. Called on
+    /// top of it, by an interrupt that was meant for this turn.
+    fn look(&self, isolate: &Rc<Isolate>, turn: u64, root: Option<RootKey>) -> Option<Cut>;
 }
 
 /// What one isolate holds and did.
@@ -94,6 +104,12 @@ pub(crate) struct IsolateStats {
     pub(crate) errors_by_kind: Vec<(&'static str, u64)>,
     /// How long they took: each HTTP request, and a sample of the calls.
     pub(crate) latency: Histogram,
+    /// CPU time used, as far as it was seen.
+    pub(crate) cpu: Duration,
+    /// Times that its code was ended: for its CPU time, its memory, or a deadline.
+    pub(crate) ended: u64,
+    /// Whether it takes work.
+    pub(crate) gate: GateState,
 }
 
 /// Where an isolate is in its life.
@@ -169,6 +185,18 @@ pub(crate) enum Event {
     },
 }
 
+impl Event {
+    /// The request that the event begins, if it is one.
+    fn root(&self) -> Option<RootKey> {
+        match self {
+            Event::Fetch { root, .. }
+            | Event::CallJson { root, .. }
+            | Event::Compare { root, .. } => Some(*root),
+            _ => None,
+        }
+    }
+}
+
 /// One V8 isolate and its mailbox.
 pub(crate) struct Isolate {
     /// Its place in the shard's tables.
@@ -192,7 +220,7 @@ pub(crate) struct Isolate {
     outbound_in_flight: usize,
     /// As [`Limits::outbound_response_bytes`].
     outbound_response_bytes: usize,
-    json_replies: RefCell<slab::Slab<oneshot::Sender<Result<String, CallError>>>>,
+    json_replies: RefCell<slab::Slab<JsonReply>>,
     /// Goes before the engine that its handles belong to.
     blobs: RefCell<Blobs>,
     host: Rc<HostState>,
@@ -202,8 +230,25 @@ pub(crate) struct Isolate {
     handled: Cell<u64>,
     failed: Cell<u64>,
     metrics: RefCell<Metrics>,
+    cpu: Cell<Duration>,
+    /// What requests have used of it.
+    pub(crate) usage: RefCell<Usage>,
+    pub(crate) gate: Gate,
+    /// Turns that are still to take one record each, since code of this isolate was ended: so
+    /// that next time nobody else's work is lost with it.
+    careful_turns: Cell<u32>,
+    fuse: SharedFuse,
     engine: RefCell<Engine>,
 }
+
+/// Who waits for the result of a JSON call.
+struct JsonReply {
+    root: RootKey,
+    sender: oneshot::Sender<Result<String, CallError>>,
+}
+
+/// Turns of one record each after code of an isolate was ended.
+const CAREFUL_TURNS: u32 = 1_000;
 
 /// An isolate that stays entered until this is dropped. Others may be entered and exited on top.
 pub(crate) struct Entered(Rc<Isolate>);
@@ -250,12 +295,14 @@ impl Isolate {
             redaction: Redaction::new(&program.secrets),
         }));
         let limits = IsolateLimits::of(&program, limits);
+        let fuse = SharedFuse::default();
         let mut failure = None;
         let isolate = Rc::new_cyclic(|weak: &Weak<Isolate>| {
-            let engine = Engine::new(&program, &limits, &host, Owner(weak.clone()), &wire, tasks);
+            let owner = Owner(weak.clone());
+            let engine = Engine::new(&program, &limits, &host, &fuse, owner, &wire, tasks);
             let engine = engine.unwrap_or_else(|error| {
                 failure = Some(error);
-                Engine::none(&program, &host)
+                Engine::none(&program, &host, &fuse)
             });
             Isolate {
                 slot,
@@ -280,6 +327,11 @@ impl Isolate {
                 handled: Cell::new(0),
                 failed: Cell::new(0),
                 metrics: RefCell::default(),
+                cpu: Cell::default(),
+                usage: RefCell::default(),
+                gate: Gate::default(),
+                careful_turns: Cell::new(0),
+                fuse,
                 engine: RefCell::new(engine),
                 program,
             }
@@ -288,6 +340,43 @@ impl Isolate {
             Some(error) => Err(error),
             None => Ok(isolate),
         }
+    }
+
+    /// Puts a new engine in the place of the old one, as [`new`](Self::new) made that. What waits
+    /// here or for this isolate is gone; whoever it belongs to was told before.
+    ///
+    /// Not during a turn.
+    pub(crate) fn renew(
+        self: &Rc<Self>,
+        limits: &Limits,
+        tasks: UnboundedSender<ForegroundTask>,
+    ) -> Result<(), LoadError> {
+        if let Some(alarm) = self.alarm.take() {
+            alarm.abort();
+        }
+        drop((self.events.take(), self.given.take(), self.exchanges.take()));
+        drop((
+            self.inbox.take(),
+            self.blobs.take(),
+            self.json_replies.take(),
+        ));
+        drop((self.usage.take(), self.fuse.take()));
+        self.wire.reset();
+        let limits = IsolateLimits::of(&self.program, limits);
+        let mut engine = self.engine.borrow_mut();
+        // The old one goes first: it maps the same rings.
+        *engine = Engine::none(&self.program, &self.host, &self.fuse);
+        let owner = Owner(Rc::downgrade(self));
+        *engine = Engine::new(
+            &self.program,
+            &limits,
+            &self.host,
+            &self.fuse,
+            owner,
+            &self.wire,
+            tasks,
+        )?;
+        Ok(())
     }
 
     /// Begins to evaluate the bundle's modules.
@@ -330,6 +419,9 @@ impl Isolate {
             errors: self.failed.get(),
             errors_by_kind: self.metrics.borrow().errors(),
             latency: self.metrics.borrow().latency().clone(),
+            cpu: self.cpu.get(),
+            ended: self.gate.ended(),
+            gate: self.gate.state(),
         }
     }
 
@@ -380,31 +472,44 @@ impl Isolate {
         }
     }
 
-    /// Runs one turn: hands over what waits, runs the microtasks. The shard calls it, from its own
-    /// loop only, then collects what was posted, then calls [`end_turn`](Self::end_turn).
+    /// Runs one turn: hands over what waits, or the first record of it (`one_record`), and runs the
+    /// microtasks. The shard calls it, from its own loop only, then collects what was posted, then
+    /// calls [`end_turn`](Self::end_turn).
     ///
     /// # Errors
-    /// If the turn was cut short, why. The rest of its mail is gone; whoever waits for this
-    /// isolate has to be told.
-    pub(crate) fn turn(&self) -> Result<(), CallError> {
+    /// If the turn was cut short, why, and who else has to be told. What was not handled stays in
+    /// the mailbox for the next turn.
+    pub(crate) fn turn(&self, one_record: bool) -> Result<(), Cut> {
         self.schedule.set(Schedule::Running);
+        let mut one_record = one_record;
+        if let Some(left) = self.careful_turns.get().checked_sub(1) {
+            self.careful_turns.set(left);
+            one_record = true;
+        }
         let moved = self.inbox.borrow_mut().open(&self.wire);
         let mut engine = self.engine.borrow_mut();
-        let outcome = engine.turn(&self.wire, moved, &self.blobs, &self.events);
-        self.wire.set_in_count(0);
+        let outcome = engine.turn(&self.wire, &moved, &self.blobs, &self.events, one_record);
+        match self.wire.records_left() {
+            0 => self.wire.set_in_count(0),
+            _ => self.inbox.borrow_mut().put_back(moved),
+        }
         if outcome.is_err() {
-            self.inbox.borrow_mut().discard();
+            self.careful_turns.set(CAREFUL_TURNS);
+            // Timers that were due, and the microtasks of what was handled before, are still to run.
+            self.events.borrow_mut().push_back(Event::Timers);
         }
         outcome
     }
 
     /// Ends a turn; the isolate queues for another one if mail has come meanwhile.
     pub(crate) fn end_turn(&self) {
-        if self.life.get() == Life::Loading {
+        if self.life.get() == Life::Loading || self.gate.state() == GateState::Replacing {
             self.progress.notify_one();
         }
         self.schedule.set(Schedule::Idle);
-        if self.queued() > 0 || !self.events.borrow().is_empty() {
+        if self.wire.records_left() + self.inbox.borrow().overflowing() > 0
+            || !self.events.borrow().is_empty()
+        {
             self.wake();
         }
     }
@@ -441,8 +546,9 @@ impl Isolate {
     /// Counts something that this isolate handled.
     pub(crate) fn count(&self, failed: bool) {
         self.handled.set(self.handled.get() + 1);
-        if failed {
-            self.failed.set(self.failed.get() + 1);
+        match failed {
+            true => self.failed.set(self.failed.get() + 1),
+            false => self.gate.succeeded(),
         }
     }
 
@@ -456,6 +562,26 @@ impl Isolate {
         self.metrics.borrow_mut().took(since);
     }
 
+    /// Lets a request or call in, or says why not.
+    ///
+    /// # Errors
+    /// `Overloaded`, if the isolate is held back or being replaced.
+    pub(crate) fn pass(&self) -> Result<(), CallError> {
+        let passed = self.gate.pass();
+        passed.map_err(|error| error.in_bundle(self.program.id()))
+    }
+
+    /// Adds to the CPU time that this isolate has used.
+    pub(crate) fn charge(&self, used: Duration) {
+        self.cpu.set(self.cpu.get() + used);
+    }
+
+    /// The CPU time that a request may use here, in milliseconds.
+    pub(crate) fn cpu_ms_per_request(&self, limits: &Limits) -> u32 {
+        let own = self.program.cpu_ms_per_request;
+        own.unwrap_or(limits.cpu_ms_per_request)
+    }
+
     /// Runs a method of an export with a JSON argument; the result is JSON. Returns the call's
     /// number, too.
     pub(crate) fn call_json(
@@ -466,7 +592,8 @@ impl Isolate {
         argument: String,
     ) -> (i32, oneshot::Receiver<Result<String, CallError>>) {
         let (sender, receiver) = oneshot::channel();
-        let id = self.json_replies.borrow_mut().insert(sender) as i32;
+        let reply = JsonReply { root, sender };
+        let id = self.json_replies.borrow_mut().insert(reply) as i32;
         self.push(Event::CallJson {
             id,
             root,
@@ -487,7 +614,8 @@ impl Isolate {
         shadow: Answer,
     ) -> (i32, oneshot::Receiver<Result<String, CallError>>) {
         let (sender, receiver) = oneshot::channel();
-        let id = self.json_replies.borrow_mut().insert(sender) as i32;
+        let reply = JsonReply { root, sender };
+        let id = self.json_replies.borrow_mut().insert(reply) as i32;
         self.push(Event::Compare {
             id,
             root,
@@ -508,20 +636,10 @@ impl Isolate {
             self.failed_with(error.kind);
         }
         if let Ok(id) = usize::try_from(id)
-            && let Some(sender) = self.json_replies.borrow_mut().try_remove(id)
+            && let Some(waiting) = self.json_replies.borrow_mut().try_remove(id)
         {
             // Whoever asked may have given up.
-            let _ = sender.send(reply);
-        }
-    }
-
-    /// Fails every HTTP exchange and JSON call that this isolate has under way.
-    pub(crate) fn fail_exchanges(&self, error: &CallError) {
-        for exchange in self.served() {
-            self.respond(exchange, Err(error.clone()));
-        }
-        for sender in self.json_replies.borrow_mut().drain() {
-            let _ = sender.send(Err(error.clone()));
+            let _ = waiting.sender.send(reply);
         }
     }
 }
@@ -547,6 +665,15 @@ impl Isolate {
             Some(!data.is_undefined())
         };
         self.engine.borrow_mut().inspect(context).unwrap_or(true)
+    }
+
+    /// What a script evaluates to, as text.
+    pub(crate) fn run(&self, source: &str) -> String {
+        let result = self.engine.borrow_mut().inspect(|scope| {
+            let result = crate::script::run_script(scope, "test", source)?;
+            Some(result.to_rust_string_lossy(scope))
+        });
+        result.unwrap_or_default()
     }
 
     /// Runs the messages' own test on what was generated for it.

@@ -5,13 +5,18 @@ use std::rc::Rc;
 
 use isolith_capnp::error_capnp::call_error::Kind;
 
+use super::cut::{Cut, Reach};
 use crate::error::CallError;
 use crate::host::HostState;
 
-/// The error for whoever waits for an isolate whose execution was terminated.
-pub(super) fn cut_short(bundle: &isolith_versions::BundleId) -> CallError {
-    let reason = "it ran too long without a pause and was ended";
-    CallError::host(Kind::CpuExceeded, reason).in_bundle(bundle)
+/// For execution that was ended inside a built-in that let nobody look.
+pub(super) fn cut_short(bundle: &isolith_versions::BundleId) -> Cut {
+    let reason = "it used more CPU time than it may inside one built-in function and was ended";
+    Cut {
+        error: CallError::host(Kind::CpuExceeded, reason).in_bundle(bundle),
+        root: None,
+        reach: Reach::Request,
+    }
 }
 
 /// The error that a failed call into JavaScript stands for.

@@ -21,7 +21,10 @@ pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 
 const IN_COUNT: usize = 0;
 const OUT_COUNT: usize = 1;
-/// The words before the rings: two counts and what keeps the rings aligned.
+/// The first record of the in-ring that was not yet handled, and, in the next word, where in the
+/// list of its segments those of it begin. JavaScript counts both up.
+const IN_NEXT: usize = 2;
+/// The words before the rings: the counts and what keeps the rings aligned.
 pub(super) const IN_RING: usize = 16;
 /// Where the out-ring begins, in words.
 pub(super) const OUT_RING: usize = IN_RING + RING_RECORDS * RECORD_WORDS;
@@ -123,10 +126,36 @@ impl Wire {
         true
     }
 
-    /// Says how many records the in-ring holds.
+    /// Says how many records the in-ring holds; 0 also begins it anew.
     pub(crate) fn set_in_count(&self, count: usize) {
         // At most RING_RECORDS.
         self.rings.set_words(IN_COUNT, [count as i32]);
+        if count == 0 {
+            self.rings.set_words(IN_NEXT, [0, 0]);
+        }
+    }
+
+    /// The index of the first record that was not yet handled.
+    pub(crate) fn in_next(&self) -> usize {
+        self.count(IN_NEXT)
+    }
+
+    /// Records that were not yet handled.
+    pub(crate) fn records_left(&self) -> usize {
+        self.in_count().saturating_sub(self.in_next())
+    }
+
+    /// The root of the record at `index` of the in-ring, in two words.
+    pub(crate) fn incoming_root(&self, index: usize) -> Option<(i32, i32)> {
+        let record = IN_RING + index * RECORD_WORDS;
+        let [low, high] = self.rings.words(record + 4)?;
+        Some((low, high))
+    }
+
+    /// Empties both rings.
+    pub(crate) fn reset(&self) {
+        self.set_in_count(0);
+        self.take_out_count();
     }
 
     /// How many records the in-ring holds.

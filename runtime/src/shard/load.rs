@@ -6,6 +6,7 @@ use std::sync::Arc;
 use isolith_versions::{Digest, Use, VersionSet};
 
 use super::Shard;
+use super::watchdog::Leash;
 use super::wiring::{SetLife, ShardSet};
 use crate::error::LoadError;
 use crate::isolate::{Evaluation, Home, Isolate, Life};
@@ -39,12 +40,13 @@ impl Shard {
             }
         }
         isolate.life.set(Life::Ready);
+        self.leash(&isolate);
         std::mem::forget(guard);
         Ok(())
     }
 
     /// Evaluates the modules, waits for top-level awaits, and constructs the exports.
-    async fn evaluate(&self, isolate: &Rc<Isolate>) -> Result<(), LoadError> {
+    pub(super) async fn evaluate(&self, isolate: &Rc<Isolate>) -> Result<(), LoadError> {
         self.watched(isolate.slot, || isolate.evaluate())?;
         loop {
             self.collect(isolate);
@@ -193,15 +195,29 @@ impl Shard {
     }
 
     fn place(&self, slot: usize, isolate: Option<Rc<Isolate>>) {
-        let handle = isolate
-            .as_ref()
-            .and_then(|isolate| isolate.thread_safe_handle());
-        self.watch.set_handle(slot, handle);
+        match &isolate {
+            Some(isolate) => {
+                self.leash(isolate);
+                self.ready.borrow_mut().reset(slot);
+            }
+            None => self.watch.set_leash(slot, None),
+        }
         let former = match self.isolates.borrow_mut().get_mut(slot) {
             Some(place) => std::mem::replace(place, isolate),
             None => None,
         };
         drop(former);
+    }
+}
+
+impl Shard {
+    /// Tells the watchdog how to interrupt `isolate`, and after how long at the latest.
+    pub(super) fn leash(&self, isolate: &Isolate) {
+        let patience = self.budget(isolate);
+        let leash = isolate
+            .thread_safe_handle()
+            .map(|handle| Leash { handle, patience });
+        self.watch.set_leash(isolate.slot, leash);
     }
 }
 

@@ -9,10 +9,13 @@
 //! loop ([`pump`]) gives every isolate with mail one turn after the other.
 
 pub(crate) mod calls;
+mod cpu;
 mod handle;
 mod leases;
 mod load;
 mod pump;
+mod ready;
+mod renewal;
 mod requests;
 pub(crate) mod roots;
 mod samples;
@@ -23,8 +26,7 @@ mod watchdog;
 pub(crate) mod wiring;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,13 +39,16 @@ use tokio::sync::{Notify, watch};
 use crate::error::CallError;
 use crate::isolate::keys::{CallKey, RootKey, from_words, to_words};
 use crate::isolate::wire::{MOVED, Record, RecordKind};
-use crate::isolate::{Event, Home, Isolate, Segment, Segment0};
+use crate::isolate::{Cut, Event, Home, Isolate, Segment, Segment0};
 use crate::limits::Limits;
 use crate::platform::ForegroundTask;
 use crate::trace::{ShardTrace, Trace};
 use calls::{Call, CallTable};
+use cpu::Ledger;
+pub(crate) use cpu::Usage;
 pub(crate) use handle::{JsonCall, JsonReply, ServeConnection, ShardHandle, ShardStats, spawn};
 pub(crate) use leases::Holders;
+use ready::ReadyQueue;
 pub(crate) use requests::{Arrival, Pin};
 use roots::{Request, Root, RootState, RootTable};
 pub(crate) use samples::EntrySample;
@@ -71,7 +76,7 @@ pub(crate) struct Shard {
     roots: RefCell<RootTable>,
     calls: RefCell<CallTable>,
     /// Slots of isolates that wait for a turn.
-    ready: RefCell<VecDeque<usize>>,
+    ready: RefCell<ReadyQueue>,
     /// Wakes the pump when it sleeps.
     wake: Notify,
     /// Whether somebody takes from `ready` now, until it is empty.
@@ -83,6 +88,9 @@ pub(crate) struct Shard {
     /// The time as of the last look at the clock, a stretch of turns ago at most.
     now: Cell<Instant>,
     watch: Arc<Watch>,
+    /// What was charged of this thread's CPU time.
+    ledger: Ledger,
+    this: Weak<Shard>,
     tasks: UnboundedSender<ForegroundTask>,
     /// The other end of `tasks`, until the pump takes it.
     posted_tasks: RefCell<Option<UnboundedReceiver<ForegroundTask>>>,
@@ -105,7 +113,7 @@ impl Shard {
     ) -> Rc<Self> {
         crate::platform::init_once();
         let (tasks, posted_tasks) = mpsc::unbounded_channel();
-        Rc::new(Shard {
+        Rc::new_cyclic(|this| Shard {
             index,
             entry,
             routing,
@@ -119,7 +127,9 @@ impl Shard {
             sweep_due: Cell::new(false),
             watching_drains: Cell::new(false),
             now: Cell::new(Instant::now()),
-            watch: Watch::new(limits.turn),
+            watch: Watch::new(),
+            ledger: Ledger::default(),
+            this: Weak::clone(this),
             tasks,
             posted_tasks: RefCell::new(Some(posted_tasks)),
             admitted: Cell::new(0),
@@ -164,10 +174,12 @@ impl Shard {
 
     /// Gives an isolate one turn, and delivers what it posted.
     fn give_turn(&self, isolate: &Rc<Isolate>) {
-        let outcome = self.watched(isolate.slot, || isolate.turn());
+        // Who is ahead of the others lets them in after each record.
+        let one_record = self.ready.borrow().is_ahead(isolate.slot);
+        let outcome = self.watched(isolate.slot, || isolate.turn(one_record));
         self.collect(isolate);
-        if let Err(error) = outcome {
-            self.fail_isolate(isolate, &error);
+        if let Err(cut) = outcome {
+            self.after_cut(isolate, &cut);
         }
         isolate.end_turn();
     }
@@ -220,6 +232,7 @@ impl Shard {
             )
         })?;
         let (callee, export) = (Rc::clone(&target.callee), target.export);
+        callee.pass()?;
         if callee.queued() >= self.limits.queued_records_per_isolate {
             return Err(bound(
                 "queued_records_per_isolate",
@@ -288,13 +301,6 @@ impl Shard {
                 error,
             }),
         }
-    }
-
-    /// Fails everything that waits for `isolate`: its turn was cut short.
-    fn fail_isolate(&self, isolate: &Rc<Isolate>, error: &CallError) {
-        tracing::warn!(bundle = %isolate.program.id(), %error, "a turn was ended");
-        self.fail_calls(|call| Rc::ptr_eq(&call.callee, isolate), error);
-        isolate.fail_exchanges(error);
     }
 
     /// Fails the calls that a root has under way: its deadline has passed.
@@ -383,7 +389,7 @@ impl Shard {
 
 impl Home for Shard {
     fn enqueue(&self, slot: usize) {
-        self.ready.borrow_mut().push_back(slot);
+        self.ready.borrow_mut().push(slot);
         if !self.pumping.get() {
             self.wake.notify_one();
         }
@@ -426,6 +432,10 @@ impl Home for Shard {
 
     fn end_outbound(&self, root: RootKey) {
         self.release(root, LeaseKind::Call);
+    }
+
+    fn look(&self, isolate: &Rc<Isolate>, turn: u64, root: Option<RootKey>) -> Option<Cut> {
+        self.charge(isolate, turn, root)
     }
 
     fn fail_call(&self, callee: &Rc<Isolate>, call: CallKey, error: CallError) {

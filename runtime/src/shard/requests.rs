@@ -112,7 +112,9 @@ impl Drop for Pin {
         let (shard, root) = (Rc::clone(&self.shard), self.root);
         shard.release(root, self.lease.get());
         // P8, P11: what the request has left behind gets a deadline of its own.
-        if shard.roots.borrow().contains(root) {
+        if let Some(left) = shard.roots.borrow_mut().get_mut(root) {
+            left.deadline = Instant::now() + shard.limits.background;
+            let shard = Rc::clone(&shard);
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(shard.limits.background).await;
                 let error = CallError::host(
@@ -206,7 +208,7 @@ impl Shard {
         let mut roots = self.roots.borrow_mut();
         let trace = self.trace.as_ref();
         let traced = trace.and_then(|trace| trace.admit(table, &set.set, arrival.id, by));
-        let root = roots.insert(set, arrival.id, arrival.now, traced);
+        let root = roots.insert(set, arrival.id, arrival.now, arrival.deadline, traced);
         let root = root.ok_or_else(|| {
             super::bound(
                 "requests_in_flight_per_shard",
@@ -241,12 +243,13 @@ impl Shard {
         mut request: HttpRequest,
     ) -> Result<HttpResponse, CallError> {
         let (set, entry) = self.entry(pin)?;
+        entry.pass()?;
         let started = Instant::now();
         let (sender, receiver) = oneshot::channel();
         // The glue needs to know that there is a body; the body itself stays in the exchange.
         let body = request.body.take();
         let has_body = body.is_some();
-        let exchange = entry.open_exchange(body, sender);
+        let exchange = entry.open_exchange(pin.root, body, sender);
         let asker = Asker::Http(Rc::clone(&entry), exchange);
         self.roots.borrow_mut().set_asker(pin.root, asker);
         drop(set);
@@ -285,6 +288,7 @@ impl Shard {
         let pin = self.pin_admitted(&table, &table.admit(fastrand::u64(..), None), arrival)?;
         drop(table);
         let (isolate, export) = self.json_target(&pin, &call)?;
+        isolate.pass()?;
         let (id, receiver) = isolate.call_json(pin.root, export, call.method, call.argument);
         let asker = Asker::Json(Rc::clone(&isolate), id);
         self.roots.borrow_mut().set_asker(pin.root, asker);

@@ -68,6 +68,8 @@ pub(crate) struct Root {
     /// The pin: the set that every call of this root uses.
     pub(crate) set: Rc<ShardSet>,
     pub(crate) state: RootState,
+    /// When its request has to be over; afterwards, when the work that outlives it has to.
+    pub(crate) deadline: Instant,
     request: RequestId,
     admitted: Instant,
     /// By [`LeaseKind`]: the request until its response's body was taken, promises given to
@@ -176,6 +178,7 @@ impl RootTable {
         set: Rc<ShardSet>,
         request: RequestId,
         now: Instant,
+        deadline: Instant,
         traced: Option<TracedRoot>,
     ) -> Option<RootKey> {
         if self.roots.len() >= self.max_roots {
@@ -184,6 +187,7 @@ impl RootTable {
         let mut root = Root {
             set,
             state: RootState::Active,
+            deadline,
             request,
             admitted: now,
             leases: [Lease {
@@ -229,6 +233,11 @@ impl RootTable {
             }
             _ => false,
         }
+    }
+
+    /// When the root has to be over; `None` if it is gone.
+    pub(crate) fn deadline(&self, key: RootKey) -> Option<Instant> {
+        self.roots.get(key).map(|root| root.deadline)
     }
 
     /// Whether the root is not yet gone.

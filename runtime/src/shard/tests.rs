@@ -1,5 +1,6 @@
 //! A shard with real isolates: pins, errors, bounds, moved buffers, unloading.
 
+mod cpu;
 mod leases;
 mod samples;
 mod shadows;
@@ -14,6 +15,7 @@ use isolith_versions::{Buckets, Combinations, RoutingTable, Split, VersionSet, W
 use super::{Arrival, JsonCall, Pin, Shard};
 use crate::error::{CallError, LoadError};
 use crate::http::{HttpBody, HttpRequest, RequestId};
+use crate::isolate::Isolate;
 use crate::limits::Limits;
 use crate::program::Program;
 use crate::sample::{Sample, SampleSchema, serve_samples, solve_samples};
@@ -29,6 +31,10 @@ interface Blobs {
 interface Sender {
   prepare @0 (bytes :UInt32) -> ();
   send @1 () -> (size :UInt32);
+}
+interface Busy {
+  compute @0 (way :Text) -> (times :UInt32);
+  wait @1 (pause :UInt32) -> (times :UInt32);
 }
 interface Ping { ping @0 (depth :UInt32) -> (depth :UInt32, reentered :Bool); }
 interface Odd {
@@ -302,13 +308,38 @@ impl World {
 
     /// Where the bytes of a service's `globalThis.seen` lie.
     fn seen_at(&self, service: &str) -> usize {
+        self.isolate(service).address_of_global("seen").unwrap()
+    }
+
+    /// Leaves a trace in the isolate of a service.
+    fn mark(&self, service: &str) {
+        self.in_isolate(service, "globalThis.mark = 1");
+    }
+
+    fn is_marked(&self, service: &str) -> bool {
+        self.in_isolate(service, "globalThis.mark") == "1"
+    }
+
+    fn in_isolate(&self, service: &str, source: &str) -> String {
+        self.isolate(service).run(source)
+    }
+
+    fn isolate(&self, service: &str) -> Rc<Isolate> {
         let isolates = self.shard.isolates.borrow();
-        let isolate = isolates
-            .iter()
-            .flatten()
-            .find(|isolate| isolate.program.id().service.as_str() == service)
-            .unwrap();
-        isolate.address_of_global("seen").unwrap()
+        let is_it = |isolate: &&Rc<Isolate>| isolate.program.id().service.as_str() == service;
+        Rc::clone(isolates.iter().flatten().find(is_it).unwrap())
+    }
+
+    /// Asks until there is an answer, as a client does that is told to try again.
+    async fn retry(&self, service: &str, method: &str, argument: &str) -> serde_json::Value {
+        for _ in 0..500 {
+            match self.call_by(service, method, argument, soon()).await {
+                Ok(reply) => return reply,
+                Err(error) => assert!(error.is_transient(), "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no answer from {service}");
     }
 
     fn publish(&self, set: Arc<VersionSet>) {
@@ -542,7 +573,7 @@ fn services_that_call_each_other_are_never_entered_twice_on_one_stack() {
 fn what_a_handler_does_wrong_is_a_typed_error_and_the_next_call_is_served() {
     on_shard(|| async {
         let limits = Limits {
-            turn: Duration::from_millis(200),
+            cpu_ms_per_request: 30,
             ..Limits::default()
         };
         let world = serve(&[auth("1.4.0"), ODD], "odd", limits).await;
@@ -558,8 +589,8 @@ fn what_a_handler_does_wrong_is_a_typed_error_and_the_next_call_is_served() {
                 Kind::DeadlineExceeded,
                 "no answer came before the deadline",
             ),
-            ("loop", Kind::CpuExceeded, "ran too long"),
-            ("loopLater", Kind::CpuExceeded, "ran too long"),
+            ("loop", Kind::CpuExceeded, "cpu_ms_per_request (30)"),
+            ("loopLater", Kind::CpuExceeded, "cpu_ms_per_request (30)"),
         ] {
             let error = match how {
                 "loop" | "loopLater" => world

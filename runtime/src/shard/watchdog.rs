@@ -1,13 +1,29 @@
-//! Ends turns that hold their shard for too long.
+//! Looks at turns that go on for long.
 //!
-//! A shard says which isolate runs by two relaxed stores a turn. One thread for the whole process
-//! looks at every shard a few times per bound; a turn that it sees twice, a bound apart, is ended
-//! by terminating execution. So a turn runs at most one and a quarter of the bound.
+//! A shard says which isolate runs by a few relaxed stores a turn. One thread for the whole
+//! process looks at every shard once a millisecond while any of them runs JavaScript, and has each
+//! one that does interrupted: what runs there is then charged and, past its budget, ended, on the
+//! shard's own thread and by that thread's CPU clock ([`cpu`](super::cpu)). Some built-ins take no
+//! notice of interrupts but do of termination, so a look that is not answered in time is followed
+//! by that. When nothing runs the watchdog sleeps; the next turn wakes it.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use super::cpu::ThreadClock;
+use crate::isolate::request_look;
+
+/// How often the watchdog looks. What a turn uses is known up to this.
+pub(super) const LOOK: Duration = Duration::from_millis(1);
+/// CPU time after which a look that is not answered will not be soon.
+const DEAF: Duration = Duration::from_millis(5);
+/// Looks that find nothing running before the watchdog sleeps.
+const IDLE_LOOKS: u32 = 20;
+/// How long it sleeps at most: a turn that begins in the very moment in which it falls asleep may
+/// miss it.
+const SLEEP: Duration = Duration::from_millis(50);
 
 /// What one shard shows the watchdog.
 pub(super) struct Watch {
@@ -15,21 +31,34 @@ pub(super) struct Watch {
     turn: AtomicU64,
     /// The slot that runs, plus one; 0 between turns.
     running: AtomicUsize,
-    handles: Mutex<Vec<Option<v8::IsolateHandle>>>,
-    limit: Duration,
+    /// Looks so far: a coarse clock that costs the shard nothing.
+    looks: AtomicU64,
+    /// Looks that an isolate answered.
+    answers: AtomicU64,
+    leashes: Mutex<Vec<Option<Leash>>>,
+    clock: ThreadClock,
+}
+
+/// How to interrupt an isolate, and when it has to be.
+pub(super) struct Leash {
+    pub(super) handle: v8::IsolateHandle,
+    /// CPU time of one turn after which it is ended even if it answers no look.
+    pub(super) patience: Duration,
 }
 
 /// Marks a turn as running until it is dropped.
 pub(super) struct Watched<'a>(&'a Watch);
 
 impl Watch {
-    /// A watch that the watchdog looks at from now on.
-    pub(super) fn new(limit: Duration) -> Arc<Self> {
+    /// A watch over the current thread that the watchdog looks at from now on.
+    pub(super) fn new() -> Arc<Self> {
         let watch = Arc::new(Watch {
             turn: AtomicU64::new(0),
             running: AtomicUsize::new(0),
-            handles: Mutex::new(Vec::new()),
-            limit,
+            looks: AtomicU64::new(0),
+            answers: AtomicU64::new(0),
+            leashes: Mutex::new(Vec::new()),
+            clock: ThreadClock::of_this_thread(),
         });
         register(&watch);
         watch
@@ -40,29 +69,80 @@ impl Watch {
         let turn = self.turn.load(Ordering::Relaxed);
         self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
         self.running.store(slot + 1, Ordering::Release);
+        if ASLEEP.load(Ordering::Relaxed) {
+            wake();
+        }
         Watched(self)
     }
 
-    /// Says how to end what runs in `slot`.
-    pub(super) fn set_handle(&self, slot: usize, handle: Option<v8::IsolateHandle>) {
-        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        if handles.len() <= slot {
-            handles.resize_with(slot + 1, || None);
+    /// The number of the turn that runs, or ran last.
+    pub(super) fn turn(&self) -> u64 {
+        self.turn.load(Ordering::Relaxed)
+    }
+
+    /// Rises about once a millisecond while JavaScript runs.
+    pub(super) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// Says that a look was answered.
+    pub(super) fn answer(&self) {
+        let answers = self.answers.load(Ordering::Relaxed);
+        self.answers
+            .store(answers.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Says how to interrupt what runs in `slot`.
+    pub(super) fn set_leash(&self, slot: usize, leash: Option<Leash>) {
+        let mut leashes = self.leashes.lock().unwrap_or_else(PoisonError::into_inner);
+        if leashes.len() <= slot {
+            leashes.resize_with(slot + 1, || None);
         }
-        if let Some(place) = handles.get_mut(slot) {
-            *place = handle;
+        if let Some(place) = leashes.get_mut(slot) {
+            *place = leash;
         }
     }
 
-    fn terminate(&self, turn: u64, slot: usize) {
-        let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        // The turn may have ended meanwhile.
-        if self.turn.load(Ordering::Acquire) == turn
-            && self.running.load(Ordering::Acquire) == slot + 1
-            && let Some(Some(handle)) = handles.get(slot)
-        {
-            handle.terminate_execution();
+    /// What runs now: its turn and its slot.
+    fn running(&self) -> Option<(u64, usize)> {
+        let slot = self.running.load(Ordering::Acquire).checked_sub(1)?;
+        Some((self.turn.load(Ordering::Acquire), slot))
+    }
+
+    /// Looks at what runs; `before` is what was seen last time.
+    fn look(self: &Arc<Self>, before: &[Seen]) -> Option<Seen> {
+        let looks = self.looks.load(Ordering::Relaxed);
+        self.looks.store(looks.wrapping_add(1), Ordering::Relaxed);
+        let running = self.running()?;
+        let (turn, slot) = running;
+        let watch = Arc::as_ptr(self);
+        let known = before
+            .iter()
+            .find(|seen| seen.turn == turn && std::ptr::eq(seen.watch, watch));
+        let (answers, now) = (self.answers.load(Ordering::Relaxed), self.clock.now());
+        let leashes = self.leashes.lock().unwrap_or_else(PoisonError::into_inner);
+        let leash = leashes.get(slot)?.as_ref()?;
+        // While the lock is held nobody takes the isolate away, but its turn may be over.
+        if self.running() != Some(running) {
+            return None;
         }
+        match known {
+            Some(seen) if seen.answers == answers => {
+                let is_deaf = now.saturating_sub(seen.asked) >= DEAF;
+                if is_deaf && now.saturating_sub(seen.first) >= leash.patience {
+                    leash.handle.terminate_execution();
+                }
+                return Some(Seen { ..*seen });
+            }
+            _ => request_look(&leash.handle, turn),
+        }
+        Some(Seen {
+            watch,
+            turn,
+            answers,
+            asked: now,
+            first: known.map_or(now, |seen| seen.first),
+        })
     }
 }
 
@@ -73,62 +153,73 @@ impl Drop for Watched<'_> {
 }
 
 static WATCHES: Mutex<Vec<Weak<Watch>>> = Mutex::new(Vec::new());
-static STARTED: OnceLock<()> = OnceLock::new();
-
-/// How often the watchdog looks.
-const LOOK: Duration = Duration::from_millis(50);
+static WATCHDOG: OnceLock<Option<Thread>> = OnceLock::new();
+static ASLEEP: AtomicBool = AtomicBool::new(false);
 
 fn register(watch: &Arc<Watch>) {
     let mut watches = WATCHES.lock().unwrap_or_else(PoisonError::into_inner);
     watches.retain(|watch| watch.strong_count() > 0);
     watches.push(Arc::downgrade(watch));
     drop(watches);
-    STARTED.get_or_init(|| {
+    WATCHDOG.get_or_init(|| {
         let started = thread::Builder::new()
             .name("isolith-watchdog".into())
             .spawn(run);
-        if let Err(error) = started {
-            tracing::error!(%error, "no watchdog: a service that loops will hold its shard");
+        match started {
+            Ok(handle) => Some(handle.thread().clone()),
+            Err(error) => {
+                tracing::error!(%error, "no watchdog: a service that loops will hold its shard");
+                None
+            }
         }
     });
 }
 
+#[cold]
+fn wake() {
+    if ASLEEP.swap(false, Ordering::AcqRel)
+        && let Some(Some(watchdog)) = WATCHDOG.get()
+    {
+        watchdog.unpark();
+    }
+}
+
 /// A turn that was running when the watchdog looked.
 struct Seen {
-    watch: Weak<Watch>,
+    watch: *const Watch,
     turn: u64,
-    since: Instant,
+    /// The shard's answers at the time of the last request.
+    answers: u64,
+    /// The shard's CPU time then.
+    asked: Duration,
+    /// The shard's CPU time when the turn was first seen.
+    first: Duration,
 }
 
 fn run() {
     let mut seen: Vec<Seen> = Vec::new();
+    let mut idle_looks = 0;
     loop {
-        thread::sleep(LOOK);
+        if idle_looks >= IDLE_LOOKS {
+            ASLEEP.store(true, Ordering::Release);
+            thread::park_timeout(SLEEP);
+            ASLEEP.store(false, Ordering::Release);
+        } else {
+            thread::sleep(LOOK);
+        }
         let watches: Vec<Arc<Watch>> = WATCHES
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .iter()
             .filter_map(Weak::upgrade)
             .collect();
-        let mut now_running = Vec::with_capacity(watches.len());
-        for watch in watches {
-            let turn = watch.turn.load(Ordering::Acquire);
-            let Some(slot) = watch.running.load(Ordering::Acquire).checked_sub(1) else {
-                continue;
-            };
-            let since = seen
-                .iter()
-                .find(|s| s.turn == turn && s.watch.as_ptr() == Arc::as_ptr(&watch))
-                .map_or_else(Instant::now, |s| s.since);
-            if since.elapsed() >= watch.limit {
-                watch.terminate(turn, slot);
-            }
-            now_running.push(Seen {
-                watch: Arc::downgrade(&watch),
-                turn,
-                since,
-            });
-        }
-        seen = now_running;
+        seen = watches
+            .iter()
+            .filter_map(|watch| watch.look(&seen))
+            .collect();
+        idle_looks = match seen.is_empty() {
+            true => idle_looks.saturating_add(1),
+            false => 0,
+        };
     }
 }

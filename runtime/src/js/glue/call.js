@@ -308,19 +308,22 @@
   }
 
   // Works through the in-ring. `buffers` are what its records' moved segments were mapped to.
-  // Returns what it could not handle: the host sets up nothing to catch it with.
+  // Returns what it could not handle: the host sets up nothing to catch it with. How far it came is
+  // in the ring: the host may end it at any point, and have it go on behind.
   function turn(buffers) {
     try {
       const count = rings[0];
       let serving = false;
-      let nextBuffer = 0;
-      for (let i = 0; i < count; i++) {
+      let nextBuffer = rings[3];
+      for (let i = rings[2]; i < count; i++) {
         const at = inRing + i * recordWords;
         const kind = rings[at];
         const moved = rings[at + 8];
         if (kind === CHUNK) {
           chunk = new message.Chunk(buffers[nextBuffer]);
           nextBuffer += 3;
+          rings[3] = nextBuffer;
+          rings[2] = i + 1;
           continue;
         }
         const id = rings[at + 1];
@@ -333,7 +336,9 @@
           const first = nextBuffer;
           nextBuffer += 3 * moved;
           body = openMoved(buffers, first, nextBuffer, offset, length);
+          rings[3] = nextBuffer;
         }
+        rings[2] = i + 1;
         if (kind === CALL) {
           serving = true;
           serve(rings[at + 3],

@@ -104,8 +104,13 @@
     return text;
   }
 
+  // The host ended what ran here.
+  function recover() {
+    if (encoder.isBusy) encoder.abort();
+  }
+
   return {
     attach, start, turn, settleError, fetch, compare, bodyChunk, writable, abort, answer, refuse,
-    callJson, formatStack, fireTimers,
+    callJson, formatStack, fireTimers, recover,
   };
 })

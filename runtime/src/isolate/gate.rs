@@ -1,0 +1,209 @@
+//! Whether an isolate takes work: the breaker in front of one that keeps failing.
+//!
+//! Each time that an isolate's code has to be ended costs everybody on its shard the time until
+//! then. A little of that is forgiven; past it the isolate is *held back*: what is asked of it
+//! fails at once, for a second at first and twice as long each time, then one request is let
+//! through to see.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use isolith_capnp::error_capnp::call_error::Kind;
+
+use crate::error::CallError;
+
+/// CPU time that an isolate may waste before it is held back; so much is forgiven again every
+/// [`FORGIVEN_IN`].
+const WASTE: Duration = Duration::from_millis(150);
+const FORGIVEN_IN: Duration = Duration::from_secs(10);
+/// What an isolate is charged at least when its code is ended.
+const LEAST_WASTE: Duration = Duration::from_millis(20);
+/// How long an isolate is held back the first time.
+const FIRST_HOLD: Duration = Duration::from_secs(1);
+/// The longest that an isolate is held back.
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
+/// A request that is let through to see has at most this share of its CPU time.
+const TRIAL_CPU_DIVISOR: u32 = 4;
+
+/// Where the gate is.
+///
+/// ```text
+///        wastes too much              its time is over           the trial succeeds
+/// Open ──────────────────▶ Held ────────────────────▶ Trial ─────────────────────▶ Open
+///   │                       ▲                           │ the trial is ended
+///   │ the isolate is lost   └───────────────────────────┘
+///   └──────────────────────▶ Replacing ──▶ Open or Held
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GateState {
+    Open,
+    /// Nothing passes.
+    Held {
+        until: Instant,
+    },
+    /// One request was let through; if nothing comes of it, another one is, then.
+    Trial {
+        until: Instant,
+    },
+    /// A new isolate is being made in place of one that is lost.
+    Replacing,
+}
+
+impl GateState {
+    /// Whether next to nothing passes.
+    pub(crate) fn is_held(self) -> bool {
+        !matches!(self, GateState::Open)
+    }
+}
+
+/// The gate of one isolate.
+pub(crate) struct Gate {
+    state: Cell<GateState>,
+    /// CPU time wasted, less what was forgiven; it was so at the instant.
+    wasted: Cell<(Duration, Option<Instant>)>,
+    hold: Cell<Duration>,
+    /// Times that the code was ended, since the start.
+    ended: Cell<u64>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Gate {
+            state: Cell::new(GateState::Open),
+            wasted: Cell::default(),
+            hold: Cell::new(FIRST_HOLD),
+            ended: Cell::new(0),
+        }
+    }
+}
+
+impl Gate {
+    pub(crate) fn state(&self) -> GateState {
+        self.state.get()
+    }
+
+    /// Times that the isolate's code was ended, since the start.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended.get()
+    }
+
+    /// Lets a request or call through, or says why not.
+    ///
+    /// # Errors
+    /// `Overloaded`: the isolate is held back or is being replaced.
+    pub(crate) fn pass(&self) -> Result<(), CallError> {
+        match self.state.get() {
+            GateState::Open => Ok(()),
+            state => self.pass_at(state, Instant::now()),
+        }
+    }
+
+    #[cold]
+    fn pass_at(&self, state: GateState, now: Instant) -> Result<(), CallError> {
+        let refuse = |reason: String| Err(CallError::host(Kind::Overloaded, reason));
+        match state {
+            GateState::Open => Ok(()),
+            GateState::Replacing => {
+                refuse("it was lost and is being made anew; try again in a moment".into())
+            }
+            GateState::Held { until } | GateState::Trial { until } if now < until => {
+                let seconds = until.duration_since(now).as_secs() + 1;
+                refuse(format!(
+                    "it had to be ended too often and is held back; try again in {seconds} s"
+                ))
+            }
+            GateState::Held { .. } | GateState::Trial { .. } => {
+                let until = now + self.hold.get();
+                self.state.set(GateState::Trial { until });
+                Ok(())
+            }
+        }
+    }
+
+    /// What a request may use of the CPU time that it otherwise has.
+    pub(crate) fn allowance(&self, budget: Duration) -> Duration {
+        match self.state.get() {
+            GateState::Trial { .. } => budget / TRIAL_CPU_DIVISOR,
+            _ => budget,
+        }
+    }
+
+    /// Something that the isolate was asked has succeeded.
+    pub(crate) fn succeeded(&self) {
+        if matches!(self.state.get(), GateState::Trial { .. }) {
+            self.state.set(GateState::Open);
+        }
+    }
+
+    /// The isolate's code had to be ended after `used`. Returns how long it is held back for that.
+    pub(crate) fn strike(&self, used: Duration, now: Instant) -> Option<Duration> {
+        self.ended.set(self.ended.get() + 1);
+        let (before, at) = self.wasted.get();
+        let forgiven = at.map_or(Duration::MAX, |at| {
+            now.saturating_duration_since(at)
+                .mul_f64(WASTE.as_secs_f64() / FORGIVEN_IN.as_secs_f64())
+        });
+        let left = before.saturating_sub(forgiven);
+        if left.is_zero() {
+            self.hold.set(FIRST_HOLD);
+        }
+        let wasted = left + used.max(LEAST_WASTE);
+        self.wasted.set((wasted, Some(now)));
+        let on_trial = matches!(self.state.get(), GateState::Trial { .. });
+        if wasted < WASTE && !on_trial {
+            return None;
+        }
+        let hold = self.hold.get();
+        self.state.set(GateState::Held { until: now + hold });
+        self.hold.set((hold * 2).min(LONGEST_HOLD));
+        Some(hold)
+    }
+
+    /// Nothing passes until [`replaced`](Self::replaced).
+    pub(crate) fn replacing(&self) -> GateState {
+        self.state.replace(GateState::Replacing)
+    }
+
+    /// The new isolate stands where the old one stood: held back, if that was.
+    pub(crate) fn replaced(&self, before: GateState) {
+        self.state.set(before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn one_overrun_is_forgiven_and_many_are_not() {
+        let (gate, start) = (Gate::default(), Instant::now());
+        assert_eq!(gate.strike(60 * MS, start), None);
+        assert!(gate.pass().is_ok());
+        // Ten seconds later it is forgotten.
+        let later = start + FORGIVEN_IN;
+        assert_eq!(gate.strike(60 * MS, later), None);
+        assert_eq!(gate.strike(60 * MS, later), None);
+        assert_eq!(gate.strike(60 * MS, later), Some(FIRST_HOLD));
+        assert_eq!(gate.ended(), 4);
+        assert_eq!(gate.pass().unwrap_err().kind, Kind::Overloaded);
+    }
+
+    #[test]
+    fn a_trial_opens_the_gate_or_doubles_the_time() {
+        let (gate, start) = (Gate::default(), Instant::now());
+        assert_eq!(gate.strike(WASTE, start), Some(FIRST_HOLD));
+        let tried = start + FIRST_HOLD;
+        let state = gate.state();
+        assert!(gate.pass_at(state, tried).is_ok());
+        // One only.
+        assert!(gate.pass_at(gate.state(), tried).is_err());
+        assert_eq!(gate.strike(MS, tried), Some(2 * FIRST_HOLD));
+        let again = tried + 2 * FIRST_HOLD;
+        assert!(gate.pass_at(gate.state(), again - MS).is_err());
+        assert!(gate.pass_at(gate.state(), again).is_ok());
+        gate.succeeded();
+        assert_eq!(gate.state(), GateState::Open);
+    }
+}

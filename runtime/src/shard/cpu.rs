@@ -1,0 +1,185 @@
+//! Who used the shard's CPU time: budgets of requests, and what the ready queue goes by.
+//!
+//! Reading a thread's CPU clock costs more than a small turn, so turns are not timed. The watchdog
+//! looks about once a millisecond; the time since the last look is charged to what runs in that
+//! moment. A turn that goes on is so measured to a millisecond; of short turns everybody is charged
+//! his share in the long run, as by any sampling profiler.
+
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use isolith_capnp::error_capnp::call_error::Kind;
+
+use super::Shard;
+use super::watchdog::LOOK;
+use crate::error::CallError;
+use crate::isolate::keys::RootKey;
+use crate::isolate::{Cut, GateState, Isolate, Life, Reach};
+
+/// Requests whose use of CPU time one isolate remembers; past it those that are over are forgotten.
+const REMEMBERED_REQUESTS: usize = 256;
+
+/// The CPU clock of one thread, readable from any.
+#[derive(Clone, Copy)]
+pub(super) struct ThreadClock(libc::clockid_t);
+
+impl ThreadClock {
+    pub(super) fn of_this_thread() -> Self {
+        let mut clock = libc::CLOCK_THREAD_CPUTIME_ID;
+        // SAFETY: the thread exists, and `clock` is written before it is read. If it fails, the
+        // clock stays that of whoever reads it.
+        unsafe {
+            libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock);
+        }
+        ThreadClock(clock)
+    }
+
+    /// CPU time that the thread has used; zero once it is gone.
+    pub(super) fn now(self) -> Duration {
+        let mut time = MaybeUninit::<libc::timespec>::zeroed();
+        // SAFETY: zeroes are a valid `timespec`, which the call may overwrite.
+        let time = unsafe {
+            libc::clock_gettime(self.0, time.as_mut_ptr());
+            time.assume_init()
+        };
+        Duration::new(
+            u64::try_from(time.tv_sec).unwrap_or(0),
+            u32::try_from(time.tv_nsec).unwrap_or(0),
+        )
+    }
+}
+
+/// What a shard has charged so far.
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// CPU time at the last look.
+    charged: Cell<Duration>,
+    /// The turn that it found.
+    turn: Cell<u64>,
+    /// What was charged to that turn.
+    turn_used: Cell<Duration>,
+}
+
+impl Ledger {
+    /// What to charge to `turn` now. Of a turn that is seen for the first time one only knows that
+    /// it is no longer than since the last look.
+    fn charge(&self, turn: u64) -> Duration {
+        let now = ThreadClock(libc::CLOCK_THREAD_CPUTIME_ID).now();
+        let since = now.saturating_sub(self.charged.replace(now));
+        let (used, before) = match self.turn.replace(turn) == turn {
+            true => (since, self.turn_used.get()),
+            false => (since.min(LOOK), Duration::ZERO),
+        };
+        self.turn_used.set(before + used);
+        used
+    }
+
+    /// What was charged to the turn that was looked at last.
+    pub(super) fn turn_used(&self) -> Duration {
+        self.turn_used.get()
+    }
+}
+
+/// The CPU time that requests have used in one isolate, as far as it was seen.
+#[derive(Default)]
+pub(crate) struct Usage(Vec<(Option<RootKey>, Duration)>);
+
+impl Usage {
+    /// Adds to what `root` has used, and returns that.
+    fn add(
+        &mut self,
+        root: Option<RootKey>,
+        used: Duration,
+        is_over: impl Fn(RootKey) -> bool,
+    ) -> Duration {
+        if let Some((_, total)) = self.0.iter_mut().find(|(known, _)| *known == root) {
+            *total += used;
+            return *total;
+        }
+        if self.0.len() >= REMEMBERED_REQUESTS {
+            self.0
+                .retain(|(root, _)| root.is_some_and(|root| !is_over(root)));
+            self.0.truncate(REMEMBERED_REQUESTS - 1);
+        }
+        self.0.push((root, used));
+        used
+    }
+
+    /// Forgets what code used that runs for no request: its budget is that of a turn.
+    fn forget_rootless(&mut self) {
+        self.0.retain(|(root, _)| root.is_some());
+    }
+}
+
+impl Shard {
+    /// Charges the time since the last look to `isolate`, whose code is on the stack for `root`,
+    /// and says whether that is to be ended.
+    pub(super) fn charge(
+        &self,
+        isolate: &Rc<Isolate>,
+        turn: u64,
+        root: Option<RootKey>,
+    ) -> Option<Cut> {
+        self.watch.answer();
+        // A look that came too late tells nothing of what runs now.
+        if turn != self.watch.turn() {
+            return None;
+        }
+        let is_new = self.ledger.turn.get() != turn;
+        let used = self.ledger.charge(turn);
+        isolate.charge(used);
+        self.ready.borrow_mut().charge(isolate.slot, used);
+        let roots = self.roots.borrow();
+        let mut usage = isolate.usage.borrow_mut();
+        if is_new {
+            usage.forget_rootless();
+        }
+        let total = usage.add(root, used, |root| !roots.contains(root));
+        let budget = self.budget(isolate);
+        let cut = |error: CallError| Cut {
+            error: error.in_bundle(isolate.program.id()),
+            root,
+            reach: Reach::Request,
+        };
+        if total > budget + LOOK {
+            return Some(cut(cpu_exceeded(isolate, budget)));
+        }
+        let deadline = roots.deadline(root?)?;
+        (Instant::now() > deadline).then(|| {
+            cut(CallError::host(
+                Kind::DeadlineExceeded,
+                "the deadline of the request passed while it computed, and it was ended",
+            ))
+        })
+    }
+
+    /// The CPU time that one request may use in `isolate`, or that its loading may.
+    pub(super) fn budget(&self, isolate: &Isolate) -> Duration {
+        let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+        match is_loading(isolate) {
+            true => ms(self.limits.cpu_ms_per_load),
+            false => {
+                let budget = ms(isolate.cpu_ms_per_request(&self.limits));
+                isolate.gate.allowance(budget)
+            }
+        }
+    }
+}
+
+fn is_loading(isolate: &Isolate) -> bool {
+    isolate.life.get() == Life::Loading || isolate.gate.state() == GateState::Replacing
+}
+
+fn cpu_exceeded(isolate: &Isolate, budget: Duration) -> CallError {
+    let ms = budget.as_millis();
+    let text = match is_loading(isolate) {
+        true => format!("loading it used more CPU time than cpu_ms_per_load ({ms}) allows"),
+        false => format!(
+            "it used more CPU time than cpu_ms_per_request ({ms}) allows and was ended; \
+             do less at once, or raise it under [limits] in its manifest"
+        ),
+    };
+    CallError::host(Kind::CpuExceeded, text)
+}

@@ -1,0 +1,108 @@
+//! What becomes of an isolate whose code had to be ended.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use isolith_capnp::error_capnp::call_error::Kind;
+
+use super::Shard;
+use crate::error::{CallError, LoadError};
+use crate::isolate::keys::RootKey;
+use crate::isolate::{Cut, GateState, Isolate, Reach};
+
+/// Times that an isolate's code may be ended before it is replaced: whatever state it is left in
+/// does not get better.
+const ENDED_PER_ISOLATE: u64 = 16;
+/// How long to wait before another attempt to load a bundle that would not load again.
+const RELOAD_PAUSE: Duration = Duration::from_secs(1);
+
+impl Shard {
+    /// Tells everybody whose work was lost, holds the isolate back if that happens often, and
+    /// replaces it if it can no longer be trusted.
+    pub(super) fn after_cut(&self, isolate: &Rc<Isolate>, cut: &Cut) {
+        let (bundle, error) = (isolate.program.id(), &cut.error);
+        tracing::warn!(%bundle, %error, "code was ended");
+        if let Some(held) = isolate.gate.strike(self.ledger.turn_used(), Instant::now()) {
+            tracing::warn!(%bundle, "it was ended too often and is held back for {held:?}");
+        }
+        match &cut.reach {
+            Reach::Isolate => {
+                self.fail_in(isolate, |_| true, error);
+                return self.renew(isolate);
+            }
+            Reach::Request => {}
+            Reach::Requests(lost) => {
+                let error = lost_with_another(isolate);
+                self.fail_in(isolate, |root| lost.contains(&root), &error);
+            }
+        }
+        if let Some(culprit) = cut.root {
+            self.fail_in(isolate, |root| root == culprit, error);
+        }
+        if isolate.gate.ended().is_multiple_of(ENDED_PER_ISOLATE) {
+            tracing::warn!(%bundle, "its isolate is replaced: code of it was ended often");
+            self.fail_in(isolate, |_| true, &lost_with_another(isolate));
+            self.renew(isolate);
+        }
+    }
+
+    /// Fails what `isolate` is to answer for the roots that `which` names.
+    fn fail_in(&self, isolate: &Rc<Isolate>, which: impl Fn(RootKey) -> bool, error: &CallError) {
+        let of = |callee: &Rc<Isolate>| Rc::ptr_eq(callee, isolate);
+        self.fail_calls(|call| of(&call.callee) && which(call.root), error);
+        isolate.fail_exchanges(which, error);
+    }
+
+    /// Makes the isolate anew from its program, in its place: the sets that wire it stay as they
+    /// are. Until it is loaded, it takes nothing.
+    fn renew(&self, isolate: &Rc<Isolate>) {
+        let Some(shard) = self.this.upgrade() else {
+            return;
+        };
+        let before = isolate.gate.replacing();
+        if before == GateState::Replacing {
+            return;
+        }
+        // Nobody is left to take the results of the calls that it made.
+        let orphans = self
+            .calls
+            .borrow_mut()
+            .take(|call| Rc::ptr_eq(&call.caller, isolate));
+        for call in orphans {
+            self.end_call(&call);
+        }
+        let isolate = Rc::clone(isolate);
+        tokio::task::spawn_local(async move {
+            while let Err(error) = shard.reload(&isolate).await {
+                tracing::error!(bundle = %isolate.program.id(), %error, "it cannot be loaded again");
+                tokio::time::sleep(RELOAD_PAUSE).await;
+            }
+            isolate.gate.replaced(before);
+            shard.leash(&isolate);
+            tracing::info!(bundle = %isolate.program.id(), "its isolate was replaced");
+        });
+    }
+
+    async fn reload(&self, isolate: &Rc<Isolate>) -> Result<(), LoadError> {
+        self.watch.set_leash(isolate.slot, None);
+        isolate.renew(&self.limits, self.tasks.clone())?;
+        self.leash(isolate);
+        let limit = self.limits.load;
+        match tokio::time::timeout(limit, self.evaluate(isolate)).await {
+            Ok(loaded) => loaded,
+            Err(_) => Err(LoadError::TooSlow {
+                bundle: isolate.program.id().to_string(),
+                limit_ms: limit.as_millis(),
+            }),
+        }
+    }
+}
+
+/// For a request that did nothing wrong.
+fn lost_with_another(isolate: &Isolate) -> CallError {
+    CallError::host(
+        Kind::Disconnected,
+        "its work was lost when another request's code was ended in the same isolate; try again",
+    )
+    .in_bundle(isolate.program.id())
+}

@@ -1,0 +1,196 @@
+//! Requests that compute for too long, beside others that do not.
+
+use isolith_capnp::error_capnp::call_error::Kind;
+
+use super::*;
+use crate::isolate::GateState;
+
+/// Computes in many ways, and answers what was asked before and after.
+const BUSY: Sample<'_> = Sample {
+    service: "busy",
+    version: "1.0.0",
+    source: r#"
+const forever = () => { for (;;); };
+const ways = {
+  handler: forever,
+  microtask: async () => { await null; forever(); },
+  chain: async () => { for (;;) await null; },
+  getter: () => ({ get times() { return forever(); } }),
+  regexp: () => /^(a+)+$/.test('a'.repeat(40) + 'b'),
+  json: () => { const a = []; for (let i = 0; i < 1e5; i++) a.push({ i }); for (;;) JSON.stringify(a); },
+  sort: () => { for (;;) Array.from({ length: 1e5 }, (_, i) => -i).sort((a, b) => a - b); },
+  catcher: () => { for (;;) try { forever(); } catch {} finally { continue; } },
+  timer: () => new Promise(() => setTimeout(forever, 1)),
+  slices: async () => {
+    for (;;) {
+      const until = performance.now() + 4;
+      while (performance.now() < until);
+      await new Promise((done) => setTimeout(done, 1));
+    }
+  },
+};
+export class BusyService {
+  constructor(env) { this.env = env; }
+  compute({ way }) { return ways[way](); }
+  async wait({ pause }) {
+    await new Promise((done) => setTimeout(done, pause));
+    return { times: 7 };
+  }
+}
+"#,
+    exports: &[("BUSY", "Busy", "BusyService")],
+    imports: &[],
+    http: false,
+};
+
+/// Lets several calls reach `busy` in one turn.
+const CROWD: Sample<'_> = Sample {
+    service: "crowd",
+    version: "1.0.0",
+    source: r#"
+export class CrowdService {
+  constructor(env) { this.env = env; }
+  async compute({ way }) { return this.env.BUSY.compute({ way }); }
+  async wait({ pause }) { return this.env.BUSY.wait({ pause }); }
+}
+"#,
+    exports: &[("BUSY", "Busy", "CrowdService")],
+    imports: &[("BUSY", "busy", "^1", "Busy")],
+    http: false,
+};
+
+const WAYS: [&str; 10] = [
+    "handler",
+    "microtask",
+    "chain",
+    "getter",
+    "regexp",
+    "json",
+    "sort",
+    "catcher",
+    "timer",
+    "slices",
+];
+
+fn limits() -> Limits {
+    Limits {
+        cpu_ms_per_request: 10,
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn only_the_request_that_computes_too_long_fails() {
+    on_shard(|| async {
+        for way in WAYS {
+            let world = serve(&[BUSY], "busy", limits()).await;
+            let argument = format!("{{\"way\": \"{way}\"}}");
+            let (waited, ended) = tokio::join!(
+                world.call("busy", "wait", "{\"pause\": 30}"),
+                world.call_by("busy", "compute", &argument, soon()),
+            );
+            assert_eq!(waited["times"], 7, "{way}");
+            let error = ended.unwrap_err();
+            assert_eq!(error.kind, Kind::CpuExceeded, "{way}: {error}");
+            assert!(
+                error.message.contains("more CPU time than"),
+                "{way}: {error}"
+            );
+            // The same isolate goes on.
+            assert_eq!(world.call("busy", "wait", "{}").await["times"], 7, "{way}");
+        }
+    });
+}
+
+/// A call that computes between others of the same turn: those that V8 lost are told to try
+/// again, none is left without an answer, and nobody but the culprit is told that he overran.
+#[test]
+fn the_others_of_a_turn_are_answered() {
+    on_shard(|| async {
+        for way in WAYS {
+            let world = serve(&[BUSY, CROWD], "crowd", limits()).await;
+            let argument = format!("{{\"way\": \"{way}\"}}");
+            let wait = || world.call_by("crowd", "wait", "{}", soon());
+            let compute = world.call_by("crowd", "compute", &argument, soon());
+            let (a, b, ended, c, d) = tokio::join!(wait(), wait(), compute, wait(), wait());
+            assert_eq!(ended.unwrap_err().kind, Kind::CpuExceeded, "{way}");
+            for other in [a, b, c, d] {
+                match other {
+                    Ok(reply) => assert_eq!(reply["times"], 7),
+                    Err(error) => assert_eq!(error.kind, Kind::Disconnected, "{way}: {error}"),
+                }
+            }
+            assert_eq!(world.call("crowd", "wait", "{}").await["times"], 7, "{way}");
+        }
+    });
+}
+
+#[test]
+fn a_deadline_ends_what_computes() {
+    on_shard(|| async {
+        let limits = Limits {
+            cpu_ms_per_request: 60_000,
+            ..Limits::default()
+        };
+        let world = serve(&[BUSY], "busy", limits).await;
+        let deadline = Instant::now() + Duration::from_millis(30);
+        let call = world.call_by("busy", "compute", "{\"way\": \"handler\"}", deadline);
+        assert_eq!(call.await.unwrap_err().kind, Kind::DeadlineExceeded);
+        assert_eq!(world.call("busy", "wait", "{}").await["times"], 7);
+    });
+}
+
+#[test]
+fn an_isolate_that_keeps_failing_is_held_back_and_tried_again() {
+    on_shard(|| async {
+        let limits = Limits {
+            cpu_ms_per_request: 40,
+            ..Limits::default()
+        };
+        let world = serve(&[BUSY], "busy", limits).await;
+        let mut kinds = Vec::new();
+        for _ in 0..12 {
+            let call = world.call_by("busy", "compute", "{\"way\": \"handler\"}", soon());
+            kinds.push(call.await.unwrap_err().kind);
+        }
+        assert_eq!(kinds[0], Kind::CpuExceeded);
+        assert_eq!(kinds.last(), Some(&Kind::Overloaded));
+        let stats = world.shard.stats().isolates.remove(0);
+        assert!(stats.gate.is_held());
+        assert_eq!(
+            stats.ended as usize,
+            kinds
+                .iter()
+                .filter(|kind| **kind == Kind::CpuExceeded)
+                .count()
+        );
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        assert_eq!(world.call("busy", "wait", "{}").await["times"], 7);
+        assert!(!world.shard.stats().isolates.remove(0).gate.is_held());
+    });
+}
+
+#[test]
+fn an_isolate_whose_code_was_ended_often_is_made_anew_in_its_place() {
+    on_shard(|| async {
+        let limits = Limits {
+            cpu_ms_per_request: 1,
+            ..Limits::default()
+        };
+        let world = serve(&[BUSY, CROWD], "crowd", limits).await;
+        world.mark("busy");
+        for _ in 1..=16 {
+            assert!(world.is_marked("busy"));
+            let call = world.call_by("crowd", "compute", "{\"way\": \"handler\"}", soon());
+            assert_eq!(call.await.unwrap_err().kind, Kind::CpuExceeded);
+            let busy = world.isolate("busy");
+            // The last time, it is lost.
+            while busy.gate.state() == GateState::Replacing {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            busy.gate.replaced(GateState::Open);
+        }
+        assert_eq!(world.retry("crowd", "wait", "{}").await["times"], 7);
+        assert!(!world.is_marked("busy"));
+    });
+}
