@@ -4,12 +4,11 @@
 //! [`Record`]s and writes them as lines of JSON, which `isolith verify` checks. Nothing here ever
 //! waits on a shard: what finds the queue full is dropped and counted. A request is traced as a
 //! whole or not at all: its admission reserves the place of its end, and a call that is missing
-//! between them makes no other record wrong.
+//! between them makes no other record wrong. An admission brings the table and the set along that its
+//! shard read, so two shards that read different tables of one epoch would show.
 
 mod file;
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,8 +25,6 @@ use file::TraceFile;
 
 /// Entries of all shards that wait to be written.
 const QUEUE_ENTRIES: usize = 65_536;
-/// Sets that a shard remembers to have described; past it, it describes them again.
-const MAX_TOLD_SETS: usize = 1_024;
 
 /// `[trace]`
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -64,14 +61,7 @@ pub(crate) struct TraceWriter {
 
 /// What a shard leaves for the writer. Small, and without text: a shard has better things to do.
 enum Entry {
-    Table(Arc<RoutingTable>),
-    Set(Arc<VersionSet>),
-    Admit {
-        root: RequestId,
-        epoch: u64,
-        set: Digest,
-        by: Choice,
-    },
+    Admit(Admission),
     Call {
         root: RequestId,
         set: Digest,
@@ -84,12 +74,13 @@ enum Entry {
     },
 }
 
-/// A shard's part of the trace.
-pub(crate) struct ShardTrace {
-    trace: Trace,
-    /// Of the newest table that this shard has recorded; epochs begin at 1.
-    told_epoch: Cell<u64>,
-    told_sets: RefCell<HashSet<Digest>>,
+/// A request's admission, with the table and the set as its shard read them: the writer describes
+/// what is new to the file.
+struct Admission {
+    root: RequestId,
+    table: Arc<RoutingTable>,
+    set: Arc<VersionSet>,
+    by: Choice,
 }
 
 /// A root that is traced. Dropping it records the root's end.
@@ -143,17 +134,8 @@ impl TraceWriter {
     }
 }
 
-impl ShardTrace {
-    pub(crate) fn new(trace: Trace) -> Self {
-        ShardTrace {
-            trace,
-            told_epoch: Cell::new(0),
-            told_sets: RefCell::default(),
-        }
-    }
-
-    /// Records an admission, and before it the table that decided and the set, if they are new here.
-    /// `None` if the queue is full: then nothing of the root is recorded.
+impl Trace {
+    /// Records an admission. `None` if the queue is full: then nothing of the root is recorded.
     pub(crate) fn admit(
         &self,
         table: &Arc<RoutingTable>,
@@ -161,20 +143,19 @@ impl ShardTrace {
         root: RequestId,
         by: Choice,
     ) -> Option<TracedRoot> {
-        self.tell_table(table)?;
-        self.tell_set(set)?;
-        let Ok(end) = self.trace.entries.clone().try_reserve_owned() else {
-            self.trace.drop_entry();
+        let Ok(end) = self.entries.clone().try_reserve_owned() else {
+            self.drop_entry();
             return None;
         };
-        let admit = Entry::Admit {
+        let admission = Admission {
             root,
-            epoch: table.epoch(),
-            set: set.digest(),
+            table: Arc::clone(table),
+            set: Arc::clone(set),
             by,
         };
         let end = Some(end);
-        self.trace.put(admit).then_some(TracedRoot { root, end })
+        self.put(Entry::Admit(admission))
+            .then_some(TracedRoot { root, end })
     }
 
     /// Records a call for a traced root.
@@ -186,35 +167,13 @@ impl ShardTrace {
         import: usize,
         callee: &Arc<BundleFacts>,
     ) {
-        self.trace.put(Entry::Call {
+        self.put(Entry::Call {
             root: root.root,
             set,
             caller: Arc::clone(caller),
             import,
             callee: Arc::clone(callee),
         });
-    }
-
-    fn tell_table(&self, table: &Arc<RoutingTable>) -> Option<()> {
-        if self.told_epoch.get() != table.epoch() {
-            self.trace
-                .put(Entry::Table(Arc::clone(table)))
-                .then_some(())?;
-            self.told_epoch.set(table.epoch());
-        }
-        Some(())
-    }
-
-    fn tell_set(&self, set: &Arc<VersionSet>) -> Option<()> {
-        let mut told = self.told_sets.borrow_mut();
-        if !told.contains(&set.digest()) {
-            self.trace.put(Entry::Set(Arc::clone(set))).then_some(())?;
-            if told.len() >= MAX_TOLD_SETS {
-                told.clear();
-            }
-            told.insert(set.digest());
-        }
-        Some(())
     }
 }
 
@@ -229,7 +188,7 @@ impl Drop for TracedRoot {
 /// Writes entries until nobody is left to send any; flushes whenever none waits.
 fn write(mut entries: mpsc::Receiver<Entry>, mut file: TraceFile, dropped: &AtomicU64) {
     while let Some(entry) = entries.blocking_recv() {
-        file.write(&entry);
+        file.write(entry);
         if entries.is_empty() {
             file.tell_dropped(dropped.swap(0, Ordering::Relaxed));
             file.flush();
@@ -243,19 +202,7 @@ impl Entry {
     fn record(&self) -> Record {
         let name = |root: &RequestId| root.to_string();
         match self {
-            Entry::Table(table) => Record::table(table),
-            Entry::Set(set) => Record::set(set),
-            Entry::Admit {
-                root,
-                epoch,
-                set,
-                by,
-            } => Record::Admit {
-                root: name(root),
-                epoch: *epoch,
-                set: *set,
-                by: *by,
-            },
+            Entry::Admit(admission) => admission.record(),
             Entry::Call {
                 root,
                 set,
@@ -273,6 +220,17 @@ impl Entry {
                 }
             }
             Entry::End { root } => Record::End { root: name(root) },
+        }
+    }
+}
+
+impl Admission {
+    fn record(&self) -> Record {
+        Record::Admit {
+            root: self.root.to_string(),
+            epoch: self.table.epoch(),
+            set: self.set.digest(),
+            by: self.by,
         }
     }
 }

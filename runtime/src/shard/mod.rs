@@ -42,7 +42,7 @@ use crate::isolate::wire::{MOVED, Record, RecordKind};
 use crate::isolate::{Cut, Event, Home, Isolate, Segment, Segment0};
 use crate::limits::Limits;
 use crate::platform::ForegroundTask;
-use crate::trace::{ShardTrace, Trace};
+use crate::trace::Trace;
 use calls::{Call, CallTable};
 use cpu::Ledger;
 pub(crate) use cpu::Usage;
@@ -99,7 +99,7 @@ pub(crate) struct Shard {
     calls_accepted: Cell<u32>,
     samples: RefCell<Samples>,
     shadows: RefCell<Shadows>,
-    trace: Option<ShardTrace>,
+    trace: Option<Trace>,
 }
 
 impl Shard {
@@ -136,7 +136,7 @@ impl Shard {
             calls_accepted: Cell::new(0),
             samples: RefCell::default(),
             shadows: RefCell::default(),
-            trace: trace.map(ShardTrace::new),
+            trace,
             limits,
         })
     }

@@ -1,37 +1,34 @@
 //! The trace's file: lines of JSON, bounded, each file complete in itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 
-use isolith_versions::Digest;
 use isolith_versions::evidence::Record;
+use isolith_versions::{Digest, RoutingTable, VersionSet};
 
-use super::Entry;
+use super::{Admission, Entry};
 use crate::http::RequestId;
 
 /// How far back the end of the last whole line is looked for, in a file of an earlier process.
 const MAX_LINE_BYTES: u64 = 16 << 20;
 
-/// A file that a new one takes the place of at a bound. The new one begins with what its first
-/// records refer to: tables, sets, and the admissions of requests that have not ended.
+/// A file that a new one takes the place of at a bound. The new one begins with the admissions of
+/// requests that have not ended. Tables and sets are described in each file before they are named.
 pub(super) struct TraceFile {
     path: PathBuf,
     file: BufWriter<File>,
     written_bytes: u64,
     max_bytes: u64,
-    /// Lines that a new file begins with.
-    tables: BTreeMap<u64, String>,
-    sets: HashMap<Digest, String>,
+    /// Tables that the file describes, by epoch: there should be one of each.
+    tables: HashMap<u64, Weak<RoutingTable>>,
+    /// Sets that the file describes.
+    sets: HashSet<Digest>,
+    /// Requests that have not ended.
     open: HashMap<RequestId, Admission>,
     state: State,
-}
-
-struct Admission {
-    epoch: u64,
-    set: Digest,
-    line: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,36 +62,43 @@ impl TraceFile {
             file: BufWriter::new(file),
             written_bytes,
             max_bytes,
-            tables: BTreeMap::new(),
-            sets: HashMap::new(),
+            tables: HashMap::new(),
+            sets: HashSet::new(),
             open: HashMap::new(),
             state: State::Writing,
         })
     }
 
-    pub(super) fn write(&mut self, entry: &Entry) {
-        let Some(line) = line(&entry.record()) else {
-            return;
-        };
-        if self.written_bytes.saturating_add(line.len() as u64) > self.max_bytes {
+    pub(super) fn write(&mut self, entry: Entry) {
+        if self.written_bytes >= self.max_bytes {
             self.begin_anew();
         }
-        self.put(&line);
         match entry {
-            Entry::Table(table) => drop(self.tables.insert(table.epoch(), line)),
-            Entry::Set(set) => drop(self.sets.insert(set.digest(), line)),
-            Entry::Admit {
-                root, epoch, set, ..
-            } => {
-                let admission = Admission {
-                    epoch: *epoch,
-                    set: *set,
-                    line,
-                };
-                self.open.insert(*root, admission);
+            Entry::Admit(admission) => {
+                self.admit(&admission);
+                self.open.insert(admission.root, admission);
             }
-            Entry::End { root } => drop(self.open.remove(root)),
-            Entry::Call { .. } => {}
+            Entry::Call { .. } => self.put(&entry.record()),
+            Entry::End { root } => {
+                self.put(&entry.record());
+                self.open.remove(&root);
+            }
+        }
+    }
+
+    fn admit(&mut self, admission: &Admission) {
+        self.describe(&admission.table, &admission.set);
+        self.put(&admission.record());
+    }
+
+    fn describe(&mut self, table: &Arc<RoutingTable>, set: &Arc<VersionSet>) {
+        let known = self.tables.get(&table.epoch());
+        if !known.is_some_and(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(table))) {
+            self.tables.insert(table.epoch(), Arc::downgrade(table));
+            self.put(&Record::table(table));
+        }
+        if self.sets.insert(set.digest()) {
+            self.put(&Record::set(set));
         }
     }
 
@@ -104,9 +108,7 @@ impl TraceFile {
             return;
         }
         tracing::warn!(records, "the trace cannot keep up: records were dropped");
-        if let Some(line) = line(&Record::Dropped { records }) {
-            self.put(&line);
-        }
+        self.put(&Record::Dropped { records });
     }
 
     pub(super) fn flush(&mut self) {
@@ -114,7 +116,12 @@ impl TraceFile {
         self.note(flushed);
     }
 
-    fn put(&mut self, line: &str) {
+    fn put(&mut self, record: &Record) {
+        // Names and numbers: this cannot fail.
+        let Ok(mut line) = serde_json::to_string(record) else {
+            return;
+        };
+        line.push('\n');
         let written = self.file.write_all(line.as_bytes());
         self.written_bytes = self.written_bytes.saturating_add(line.len() as u64);
         self.note(written);
@@ -129,29 +136,13 @@ impl TraceFile {
             Ok(file) => {
                 self.file = BufWriter::new(file);
                 self.written_bytes = 0;
-                self.forget();
-                let lines = self.tables.values().chain(self.sets.values());
-                let lines = lines.chain(self.open.values().map(|admission| &admission.line));
-                for line in lines.cloned().collect::<Vec<_>>() {
-                    self.put(&line);
-                }
+                self.tables.clear();
+                self.sets.clear();
+                let open = std::mem::take(&mut self.open);
+                open.values().for_each(|admission| self.admit(admission));
+                self.open = open;
             }
             Err(error) => self.note(Err(error)),
-        }
-    }
-
-    /// Forgets tables and sets that no later record can name: the newest table stays, and so does
-    /// whatever a request under way was admitted by.
-    fn forget(&mut self) {
-        let newest = self.tables.keys().next_back().copied();
-        let open = &self.open;
-        let named = |epoch: &u64| open.values().any(|admission| admission.epoch == *epoch);
-        self.tables
-            .retain(|epoch, _| Some(*epoch) == newest || named(epoch));
-        // Shards describe a set once; so all that may come back must stay. They are few.
-        if self.sets.len() > super::MAX_TOLD_SETS {
-            let named = |set: &Digest| open.values().any(|admission| admission.set == *set);
-            self.sets.retain(|set, _| named(set));
         }
     }
 
@@ -184,11 +175,4 @@ fn end_of_lines(file: &mut File) -> io::Result<u64> {
     file.read_to_end(&mut tail)?;
     let whole = tail.iter().rposition(|byte| *byte == b'\n');
     Ok(whole.map_or(from, |newline| from + newline as u64 + 1))
-}
-
-fn line(record: &Record) -> Option<String> {
-    // Names and numbers: this cannot fail.
-    let mut line = serde_json::to_string(record).ok()?;
-    line.push('\n');
-    Some(line)
 }
