@@ -25,6 +25,173 @@ interface Control {
   rollback @4 (number :UInt64, message :Text) -> (result :ChangeResult);
   # Wires new requests from the bundles that the history's change of this number left. Requests
   # that are open finish as they began.
+
+  startRollout @5 (spec :RolloutSpec, message :Text) -> (result :ChangeResult);
+  # Begins to shift requests to the spec's bundles.
+
+  steerRollout @6 (name :Text, steering :Steering, message :Text) -> (result :ChangeResult);
+
+  rollouts @7 () -> (rollouts :List(RolloutStatus), unsolved :List(Unsolved));
+  # Those under way, in the order they were started, then those that are over.
+
+  apply @8 (bundles :List(Data), rollouts :List(RolloutSpec), app :Text, dryRun :Bool,
+      message :Text) -> (result :ChangeResult);
+  # Makes what is in force what an application file says: exactly these bundles, and these
+  # rollouts. Applied twice, it changes nothing the second time. All or nothing.
+  #
+  # app: the application's name, which must be the process's.
+  # dryRun: only says what would be done.
+
+  holders @9 (service :Text, version :Text) -> (bundles :List(BundleHolders));
+  # What keeps bundles loaded. An empty version stands for all versions.
+
+  evict @10 (service :Text, version :Text, reason :Text) -> (count :UInt64, inForce :Bool);
+  # Cancels every request and all background work that is pinned to a set with this bundle.
+  #
+  # count: how many that were.
+  # inForce: whether new requests can get the bundle still.
+}
+
+struct BundleHolders {
+  bundle @0 :Text;
+  # "service@version"
+
+  inForce @1 :Bool;
+  # Whether new requests can get it.
+
+  total @2 :UInt64;
+  # All that hold it.
+
+  holders @3 :List(Holder);
+  # Some of them, the oldest first.
+}
+
+struct Holder {
+  kind @0 :Text;
+  # "request", "background", "capability", "stream" or "call".
+
+  count @1 :UInt32;
+  # How many of the kind this request has.
+
+  ageMs @2 :UInt64;
+  # Of the oldest of them.
+
+  request @3 :Text;
+  # The request's id, as in the log.
+
+  shard @4 :UInt16;
+
+  set @5 :Text;
+  # The set that is pinned, "sha256:...".
+}
+
+struct RolloutSpec {
+  name @0 :Text;
+
+  bundles @1 :List(Data);
+  # Bundle files of the new versions.
+
+  steps @2 :List(RolloutStep);
+  # None: it holds the weights that it is given.
+
+  matches @3 :List(MatchRule);
+  # Requests that one of them fits see the new versions whatever their key.
+
+  shadow @4 :UInt16;
+  # The share of requests of which the new versions get a copy, in ten-thousandths.
+
+  alpha @5 :Float64;
+  # The highest probability of aborting a version that is not worse.
+
+  minRequests @6 :UInt64;
+  # Requests that each version must have had before it can be judged.
+}
+
+struct RolloutStep {
+  weight @0 :UInt16;
+  # Share of keys, in ten-thousandths.
+
+  waitMs @1 :UInt64;
+  # The least time that the step takes.
+
+  minRequests @2 :UInt64;
+  # The fewest requests to the new version in the step.
+}
+
+struct MatchRule {
+  # All conditions that are given must hold.
+
+  headerName @0 :Text;
+  headerValue @1 :Text;
+  # Given if the name is not empty.
+
+  pathPrefix @2 :Text;
+  method @3 :Text;
+}
+
+struct Steering {
+  union {
+    set @0 :UInt16;
+    # A weight in ten-thousandths, which is held.
+
+    pause @1 :Void;
+    resume @2 :Void;
+    promote @3 :Void;
+    abort @4 :Void;
+  }
+}
+
+struct RolloutStatus {
+  name @0 :Text;
+
+  state @1 :Text;
+  # "running", "paused", "holding", "promoted" or "aborted".
+
+  detail @2 :Text;
+  # The state in words: "running in step 2".
+
+  weight @3 :UInt32;
+  # Share of keys that see the new versions, in ten-thousandths.
+
+  steps @4 :List(RolloutStep);
+
+  step @5 :UInt32;
+  # The number of the step it is in, from 1; 0 if it is in none.
+
+  candidates @6 :List(Text);
+  # "service@version"
+
+  set @7 :Text;
+  # The set of requests that see these candidates and no other rollout's, "sha256:...".
+
+  waits @8 :Text;
+  # What it waits for, for people.
+
+  shadows @9 :ShadowCounts;
+}
+
+struct ShadowCounts {
+  # Copies of requests that the new versions got, by what became of them.
+
+  alike @0 :UInt64;
+  # Answered as the client was.
+
+  different @1 :UInt64;
+
+  failed @2 :UInt64;
+  # Not answered.
+
+  skipped @3 :UInt64;
+  # Not sent: too many were under way, or the body was too long.
+}
+
+struct Unsolved {
+  # Rollouts that no request sees together.
+
+  rollouts @0 :List(Text);
+
+  reason @1 :Text;
+  # For people.
 }
 
 struct CallReply {

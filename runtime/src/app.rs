@@ -129,6 +129,7 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
         () = ingress.accept(deployment.shards()) => false,
         () = control.serve(service) => false,
         () = serve_overrides(&deployment, queue) => false,
+        () = deployment.watch_rollouts() => false,
         () = any_ended(&deployment) => true,
         () = signals.stop() => false,
     };

@@ -3,10 +3,13 @@
 //! Exit status: 0 done; 1 refused or failed, with the reason on standard error; 2 the command
 //! itself is wrong. Standard output gets results and nothing else.
 
+mod apply;
 mod check;
 mod files;
 mod history;
+mod holders;
 mod remote;
+mod rollout;
 mod verify;
 
 use std::fmt;
@@ -19,6 +22,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::{self, Failure, ServeOptions};
 use remote::Target;
+use rollout::RolloutCommand;
 
 /// A monolith made of isolates: independently built services in one process.
 #[derive(Parser)]
@@ -106,6 +110,46 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Make what is in force in a running process what an application file says
+    Apply {
+        /// The application file
+        #[arg(value_name = "APP.toml")]
+        file: PathBuf,
+        /// Only print what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// Why, for the history
+        #[arg(short, long, value_name = "TEXT", default_value = "")]
+        message: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show what keeps versions of a service loaded
+    Holders {
+        /// The service, and its version if one alone is meant
+        #[arg(value_name = "SERVICE[@VERSION]")]
+        service: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Cancel all requests and background work that hold a version
+    Evict {
+        #[arg(value_name = "SERVICE@VERSION")]
+        bundle: String,
+        /// Why, for those who waited for them
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Shift requests to new versions, step by step, and watch how they do
+    Rollout {
+        #[command(subcommand)]
+        command: RolloutCommand,
+    },
     /// Show what a running process serves
     Status {
         /// Print JSON
@@ -168,6 +212,23 @@ fn run(command: Command) -> Result<(), Failure> {
             message,
             target,
         } => remote::deploy(&files, &message, &target),
+        Command::Apply {
+            file,
+            dry_run,
+            message,
+            target,
+        } => apply::apply(&file, dry_run, &message, &target),
+        Command::Holders {
+            service,
+            json,
+            target,
+        } => holders::holders(&service, json, &target),
+        Command::Evict {
+            bundle,
+            reason,
+            target,
+        } => holders::evict(&bundle, &reason, &target),
+        Command::Rollout { command } => rollout::run(command),
         Command::History { most, json, target } => history::history(most, json, &target),
         Command::Rollback {
             number,

@@ -4,9 +4,10 @@
 //! first is reported. Everything has a default but the name, the entry and the bundles.
 
 mod given;
+mod rollouts;
 mod routing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,11 @@ use std::time::Duration;
 use given::SecretSource;
 pub(crate) use given::{Given, Grants, Secret};
 use isolith_services::{Problem, Problems};
-use isolith_versions::ServiceName;
+use isolith_versions::{RolloutName, ServiceName};
+pub(crate) use rollouts::{
+    RolloutSettings, RolloutTable, Texts, default_alpha, default_min_requests, default_steps,
+    parse_wait, parse_weight,
+};
 pub(crate) use routing::{OverrideGate, Routing, StickyKey};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::de::{DeTable, DeValue};
@@ -50,10 +55,11 @@ const KEYS: &[(&str, &[&str])] = &[
     ("vars", &[]),
     ("secrets", &[]),
     ("grants", &[]),
+    ("rollouts", &[]),
 ];
 
-/// Tables whose keys are services.
-const BY_SERVICE: [&str; 3] = ["vars", "secrets", "grants"];
+/// Tables whose keys are names that people give.
+const NAMED: [&str; 4] = ["vars", "secrets", "grants", "rollouts"];
 
 /// A checked application file.
 #[derive(Debug, serde::Deserialize)]
@@ -69,14 +75,17 @@ pub(crate) struct AppConfig {
     #[serde(default)]
     pub(crate) runtime: Runtime,
     /// Values of the variables that manifests declare, by service.
-    #[serde(default, deserialize_with = "by_service")]
+    #[serde(default, deserialize_with = "named")]
     pub(crate) vars: BTreeMap<ServiceName, BTreeMap<String, String>>,
     /// Where the secrets that manifests declare are kept, by service.
-    #[serde(default, deserialize_with = "by_service")]
+    #[serde(default, deserialize_with = "named")]
     secrets: BTreeMap<ServiceName, BTreeMap<String, SecretSource>>,
     /// What services may do besides calling each other.
-    #[serde(default, deserialize_with = "by_service")]
+    #[serde(default, deserialize_with = "named")]
     grants: BTreeMap<ServiceName, Grants>,
+    /// Rollouts that `isolith apply` starts, by name.
+    #[serde(default, deserialize_with = "named")]
+    pub(crate) rollouts: BTreeMap<RolloutName, RolloutTable>,
     /// Where the file is, as it was named.
     #[serde(skip)]
     file: PathBuf,
@@ -168,10 +177,15 @@ impl AppConfig {
         if !unknown.is_empty() {
             return Err(Problems(unknown));
         }
-        let config: Self = toml::from_str(text).map_err(failed)?;
+        let mut config: Self = toml::from_str(text).map_err(failed)?;
         if config.app.bundles.is_empty() {
             let hint = "name bundle files, such as `bundles = [\"dist/*.isolith\"]`";
             return Err(Problem::new(name, "[app] bundles names no file", hint).into());
+        }
+        for (rollout, table) in &mut config.rollouts {
+            table.check().map_err(|error| {
+                Problem::new(name, format!("[rollouts.{rollout}]: {error}"), "")
+            })?;
         }
         Ok(config)
     }
@@ -208,14 +222,37 @@ impl AppConfig {
         self.dir().join(&settings.file)
     }
 
-    /// The bundle files that the patterns match now, each once, sorted.
+    /// The bundle files that `[app] bundles` matches now, each once, sorted; those of rollouts are
+    /// not among them.
     ///
     /// # Errors
     /// If a pattern is malformed or matches nothing.
     pub(crate) fn bundle_files(&self) -> Result<Vec<PathBuf>, Problems> {
+        let mut files = self.matched(&self.app.bundles)?;
+        let mut taken = BTreeSet::new();
+        for name in self.rollouts.keys() {
+            // A rollout that is over needs its files no more.
+            taken.extend(self.rollout_files(name).unwrap_or_default());
+        }
+        files.retain(|file| !taken.contains(file));
+        Ok(files)
+    }
+
+    /// The bundle files of a rollout, each once, sorted.
+    ///
+    /// # Errors
+    /// If a pattern is malformed or matches nothing.
+    pub(crate) fn rollout_files(&self, name: &RolloutName) -> Result<Vec<PathBuf>, Problems> {
+        match self.rollouts.get(name) {
+            Some(table) => self.matched(&table.bundles),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn matched(&self, patterns: &[String]) -> Result<Vec<PathBuf>, Problems> {
         let name = self.file.display().to_string();
         let mut files = Vec::new();
-        for pattern in &self.app.bundles {
+        for pattern in patterns {
             let problem = |message: String, hint: &str| -> Problems {
                 let text = std::fs::read_to_string(&self.file).unwrap_or_default();
                 let problem = Problem::new(&*name, message, hint);
@@ -299,9 +336,20 @@ fn unknown_keys(file: &str, text: &str, root: &DeTable<'_>) -> Vec<Problem> {
     };
     let tables: Vec<_> = KEYS.iter().map(|(table, _)| *table).collect();
     check(root, "the application file", &tables);
-    for (name, known) in KEYS.iter().filter(|(name, _)| !BY_SERVICE.contains(name)) {
+    for (name, known) in KEYS.iter().filter(|(name, _)| !NAMED.contains(name)) {
         if let Some(DeValue::Table(table)) = root.get(*name).map(|value| value.get_ref()) {
             check(table, &format!("[{name}]"), known);
+        }
+    }
+    if let Some(DeValue::Table(rollouts)) = root.get("rollouts").map(|value| value.get_ref()) {
+        for (name, value) in rollouts {
+            if let DeValue::Table(table) = value.get_ref() {
+                check(
+                    table,
+                    &format!("[rollouts.{}]", name.get_ref()),
+                    RolloutTable::KEYS,
+                );
+            }
         }
     }
     problems.sort_by_key(|problem| problem.place);
@@ -355,14 +403,16 @@ fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
     Ok(Duration::from_millis(millis as u64))
 }
 
-fn by_service<'de, D, T>(deserializer: D) -> Result<BTreeMap<ServiceName, T>, D::Error>
+/// A table whose keys are names.
+fn named<'de, D, N, T>(deserializer: D) -> Result<BTreeMap<N, T>, D::Error>
 where
     D: Deserializer<'de>,
+    N: FromStr<Err: Display> + Ord,
     T: Deserialize<'de>,
 {
     BTreeMap::<String, T>::deserialize(deserializer)?
         .into_iter()
-        .map(|(service, entry)| Ok((ServiceName::new(&service).map_err(D::Error::custom)?, entry)))
+        .map(|(name, value)| Ok((name.parse().map_err(D::Error::custom)?, value)))
         .collect()
 }
 

@@ -6,6 +6,8 @@
 mod client;
 mod describe;
 mod history;
+mod holders;
+mod rollouts;
 mod server;
 mod service;
 mod status;
@@ -15,6 +17,8 @@ use std::time::Duration;
 use capnp::message::ReaderOptions;
 
 pub(crate) use client::{Changed, Client};
+pub(crate) use holders::BundleHolders;
+pub(crate) use rollouts::{RolloutSpec, RolloutStatus, Rollouts};
 pub(crate) use server::ControlServer;
 pub(crate) use service::{Service, user_name};
 pub(crate) use status::Status;

@@ -14,17 +14,20 @@ mod tests;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use isolith_versions::Digest;
+use isolith_versions::{Digest, RolloutName};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
 
 pub(crate) use error::StateError;
-pub(crate) use record::{Author, Entry, Head};
+pub(crate) use record::{Author, Entry, Head, Kept};
 
 /// `format` and `head`, as JSON.
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// An [`Entry`] as JSON, by number.
 const HISTORY: TableDefinition<u64, &[u8]> = TableDefinition::new("history");
+
+/// A [`Kept`] rollout as JSON, by name.
+const ROLLOUTS: TableDefinition<&str, &[u8]> = TableDefinition::new("rollouts");
 
 /// How the tables are laid out. A reader refuses another number.
 const FORMAT: u32 = 1;
@@ -50,11 +53,16 @@ pub(crate) struct Remembered {
     pub(crate) known: BTreeSet<Digest>,
     /// The newest entry of the history.
     pub(crate) last: Entry,
+    pub(crate) rollouts: Vec<Kept>,
 }
 
 /// One transaction.
 pub(crate) struct Change<'a> {
     pub(crate) head: &'a Head,
+    /// Those that are new or differ from what was written down.
+    pub(crate) rollouts: &'a [Kept],
+    /// Names of rollouts to forget.
+    pub(crate) forgotten: &'a [RolloutName],
     /// For the history. Its number is given by the store.
     pub(crate) entry: Option<Entry>,
 }
@@ -144,6 +152,7 @@ impl StateStore {
                 }
             };
             transaction.open_table(HISTORY)?;
+            transaction.open_table(ROLLOUTS)?;
             transaction.commit()?;
             Ok(format)
         };
@@ -164,9 +173,14 @@ impl StateStore {
         let read = || -> Result<_, redb::Error> {
             let transaction = self.database.begin_read()?;
             let head = transaction.open_table(META)?.get("head")?;
-            Ok(head.map(|head| head.value().to_vec()))
+            let head = head.map(|head| head.value().to_vec());
+            let mut rollouts = Vec::new();
+            for pair in transaction.open_table(ROLLOUTS)?.iter()? {
+                rollouts.push(pair?.1.value().to_vec());
+            }
+            Ok((head, rollouts))
         };
-        let head = read().map_err(|error| StateError::unusable(&self.path, error))?;
+        let (head, rollouts) = read().map_err(|error| StateError::unusable(&self.path, error))?;
         let mut history = self.history(usize::MAX)?;
         let known = history.iter().flat_map(|entry| &entry.pool).copied();
         let known = known.collect();
@@ -177,6 +191,10 @@ impl StateStore {
             head: self.parse(&head)?,
             known,
             last: history.swap_remove(0),
+            rollouts: rollouts
+                .iter()
+                .map(|rollout| self.parse(rollout))
+                .collect::<Result<_, _>>()?,
         }))
     }
 
@@ -186,6 +204,13 @@ impl StateStore {
         {
             let mut meta = transaction.open_table(META)?;
             meta.insert("head", &json(change.head)?[..])?;
+            let mut rollouts = transaction.open_table(ROLLOUTS)?;
+            for name in change.forgotten {
+                rollouts.remove(name.as_str())?;
+            }
+            for kept in change.rollouts {
+                rollouts.insert(kept.rollout.name().as_str(), &json(kept)?[..])?;
+            }
             if let Some(mut entry) = change.entry {
                 let mut history = transaction.open_table(HISTORY)?;
                 let last = history.last()?.map_or(0, |(number, _)| number.value());

@@ -178,13 +178,25 @@ fn a_bundle_whose_import_nothing_satisfies_is_refused() {
 fn a_bundle_that_lacks_a_method_its_callers_know_is_refused() {
     expect_refusal(
         "method-removed",
-        &["greeter@1.1.0", "front@1.0.0", "^1", "count"],
+        &[
+            "greeter@1.1.0",
+            "front@1.0.0",
+            "import GREETER",
+            "^1",
+            "count",
+        ],
     );
 }
 
 #[test]
 fn a_bundle_with_a_field_of_another_type_is_refused() {
-    let reasons = ["greeter@1.1.0", "front@1.0.0", "^1", "greeting.length"];
+    let reasons = [
+        "greeter@1.1.0",
+        "front@1.0.0",
+        "import GREETER",
+        "^1",
+        "greeting.length",
+    ];
     expect_refusal("field-changed", &reasons);
 }
 

@@ -35,6 +35,8 @@ mod pins;
 #[cfg(test)]
 mod reach;
 #[cfg(test)]
+mod rollouts;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod tidy;

@@ -9,7 +9,7 @@ use isolith_versions::ServiceName;
 use super::{files, print};
 use crate::app::Failure;
 use crate::config::{AppConfig, Given};
-use crate::deployment::{Catalog, Pool};
+use crate::deployment::{Catalog, Pool, require_http};
 use crate::program::Program;
 
 /// Wires the bundles of an application file, or the given bundle files, and prints the wiring.
@@ -39,7 +39,7 @@ pub(super) fn check(paths: &[PathBuf]) -> Result<(), Failure> {
     };
     let plan = Catalog::new(entries)?.plan(&Pool::new(), &bundles)?;
     if let Some(app) = &app {
-        plan.require_http(&app.app.entry)?;
+        require_http(&plan.set, &app.app.entry)?;
         // As a deployment would, short of running code: what is given, and interfaces.
         let (all, none) = (app.given()?, Given::default());
         for bundle in &bundles {

@@ -1,6 +1,6 @@
 //! Commands that ask a running process: `deploy`, `status` and `call`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tokio::task::LocalSet;
@@ -12,7 +12,7 @@ use crate::control::{Changed, Client, Status};
 use crate::data_dir::control_socket;
 
 /// Which process is meant.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[group(multiple = false)]
 pub(super) struct Target {
     /// The process that serves this application file
@@ -44,6 +44,19 @@ impl Target {
         Ok(named.map_or_else(|| control_socket("data".as_ref()), PathBuf::from))
     }
 
+    /// The process that serves `app`, if no other one is named.
+    pub(super) fn or_app(&self, app: &Path) -> Self {
+        let named = self.app.is_some() || self.data_dir.is_some() || self.socket.is_some();
+        let known = named || std::env::var_os(SOCKET_VARIABLE).is_some();
+        match known {
+            true => self.clone(),
+            false => Target {
+                app: Some(app.to_owned()),
+                ..self.clone()
+            },
+        }
+    }
+
     /// Connects and has `ask` ask.
     pub(super) fn ask<T>(
         &self,
@@ -62,13 +75,15 @@ impl Target {
 
 /// `isolith deploy FILE... [--message TEXT]`
 pub(super) fn deploy(paths: &[PathBuf], message: &str, target: &Target) -> Result<(), Failure> {
-    let mut bundles = Vec::new();
-    for path in paths {
-        // Checked here too: a damaged file is named, and not sent.
-        bundles.push(files::open(path)?.file_bytes().to_vec());
-    }
+    let bundles = read_files(paths)?;
     let changed = target.ask(async |client| Ok(client.deploy(&bundles, message).await?))?;
     report("deployed", changed)
+}
+
+/// Bundle files, as bytes. Checked here too: a damaged file is named, and not sent.
+pub(super) fn read_files(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, Failure> {
+    let read = |path: &PathBuf| Ok(files::open(path)?.file_bytes().to_vec());
+    paths.iter().map(read).collect()
 }
 
 /// Prints what became of a change; a refusal is a failure.

@@ -9,7 +9,10 @@ use tokio::net::UnixStream;
 use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
 use super::history::{read_entry, texts};
+use super::holders::BundleHolders;
+use super::rollouts::{RolloutSpec, RolloutStatus, Rollouts, Unsolved, write_steering};
 use super::status::{Status, digest_text};
+use crate::deployment::Steer;
 use crate::error::CallError;
 use crate::state::Entry;
 
@@ -139,6 +142,129 @@ impl Client {
         let response = request.send().promise.await?;
         let entries = response.get()?.get_entries()?.iter().map(read_entry);
         Ok(entries.collect::<Result<_, _>>()?)
+    }
+
+    /// Starts a rollout.
+    ///
+    /// # Errors
+    /// As [`deploy`](Self::deploy).
+    pub(crate) async fn start_rollout(
+        &self,
+        spec: &RolloutSpec,
+        message: &str,
+    ) -> Result<Changed, ClientError> {
+        let mut request = self.control.start_rollout_request();
+        let mut params = request.get();
+        spec.write(params.reborrow().init_spec());
+        params.set_message(message);
+        let response = request.send().promise.await?;
+        Ok(changed(response.get()?.get_result()?)?)
+    }
+
+    /// Does something to a rollout.
+    ///
+    /// # Errors
+    /// As [`deploy`](Self::deploy).
+    pub(crate) async fn steer_rollout(
+        &self,
+        name: &str,
+        steer: &Steer,
+        message: &str,
+    ) -> Result<Changed, ClientError> {
+        let mut request = self.control.steer_rollout_request();
+        let mut params = request.get();
+        params.set_name(name);
+        write_steering(steer, params.reborrow().init_steering());
+        params.set_message(message);
+        let response = request.send().promise.await?;
+        Ok(changed(response.get()?.get_result()?)?)
+    }
+
+    /// Makes what is in force what an application file says, or says what that would change.
+    ///
+    /// # Errors
+    /// As [`deploy`](Self::deploy).
+    pub(crate) async fn apply(
+        &self,
+        app: &str,
+        bundles: &[Vec<u8>],
+        rollouts: &[RolloutSpec],
+        dry_run: bool,
+        message: &str,
+    ) -> Result<Changed, ClientError> {
+        let mut request = self.control.apply_request();
+        let mut params = request.get();
+        params.set_app(app);
+        params.set_dry_run(dry_run);
+        params.set_message(message);
+        let count = u32::try_from(bundles.len()).unwrap_or(u32::MAX);
+        let mut list = params.reborrow().init_bundles(count);
+        for (place, bundle) in (0..).zip(bundles) {
+            list.set(place, bundle);
+        }
+        let count = u32::try_from(rollouts.len()).unwrap_or(u32::MAX);
+        let mut list = params.init_rollouts(count);
+        for (place, rollout) in (0..).zip(rollouts) {
+            rollout.write(list.reborrow().get(place));
+        }
+        let response = request.send().promise.await?;
+        Ok(changed(response.get()?.get_result()?)?)
+    }
+
+    /// What keeps the versions of a service loaded, or one of them.
+    ///
+    /// # Errors
+    /// If there is no such bundle, or the process could not be asked.
+    pub(crate) async fn holders(
+        &self,
+        service: &str,
+        version: &str,
+    ) -> Result<Vec<BundleHolders>, ClientError> {
+        let mut request = self.control.holders_request();
+        request.get().set_service(service);
+        request.get().set_version(version);
+        let response = request.send().promise.await?;
+        let bundles = response
+            .get()?
+            .get_bundles()?
+            .iter()
+            .map(BundleHolders::read);
+        Ok(bundles.collect::<Result<_, _>>()?)
+    }
+
+    /// Cancels what holds a bundle. Returns how many requests that were, and whether new ones can
+    /// get the bundle still.
+    ///
+    /// # Errors
+    /// If there is no such bundle, or the process could not be asked.
+    pub(crate) async fn evict(
+        &self,
+        service: &str,
+        version: &str,
+        reason: &str,
+    ) -> Result<(u64, bool), ClientError> {
+        let mut request = self.control.evict_request();
+        request.get().set_service(service);
+        request.get().set_version(version);
+        request.get().set_reason(reason);
+        let response = request.send().promise.await?;
+        let response = response.get()?;
+        Ok((response.get_count(), response.get_in_force()))
+    }
+
+    /// Every rollout that the process tells of.
+    ///
+    /// # Errors
+    /// If the process could not be asked.
+    pub(crate) async fn rollouts(&self) -> Result<Rollouts, ClientError> {
+        let response = self.control.rollouts_request().send().promise.await?;
+        let response = response.get()?;
+        let rollouts = response.get_rollouts()?.iter().map(RolloutStatus::read);
+        let unsolved = response.get_unsolved()?.iter().map(Unsolved::read);
+        Ok(Rollouts {
+            rollouts: rollouts.collect::<Result<_, _>>()?,
+            unsolved: unsolved.collect::<Result<_, _>>()?,
+        })
     }
 
     /// What runs now.

@@ -152,5 +152,12 @@ fn bundles(snapshot: &Snapshot, sets: &[SetStatus]) -> Vec<BundleStatus> {
                 .sum(),
         }
     };
-    snapshot.world.bundles().iter().map(status).collect()
+    snapshot
+        .layout
+        .catalog
+        .world()
+        .bundles()
+        .iter()
+        .map(status)
+        .collect()
 }

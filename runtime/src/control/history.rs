@@ -14,16 +14,9 @@ pub(super) fn write_entry(entry: &Entry, mut to: history_entry::Builder<'_>) {
     to.set_message(&entry.message[..]);
     to.set_epoch(entry.epoch);
     to.set_set(&entry.set[..]);
-    let count = u32::try_from(entry.bundles.len()).unwrap_or(u32::MAX);
-    let mut bundles = to.reborrow().init_bundles(count);
-    for (place, bundle) in (0..).zip(&entry.bundles) {
-        bundles.set(place, &bundle[..]);
-    }
-    let count = u32::try_from(entry.pool.len()).unwrap_or(u32::MAX);
-    let mut pool = to.init_pool(count);
-    for (place, digest) in (0..).zip(&entry.pool) {
-        pool.set(place, &digest.to_string()[..]);
-    }
+    write_texts(&entry.bundles, |count| to.reborrow().init_bundles(count));
+    let pool: Vec<_> = entry.pool.iter().map(ToString::to_string).collect();
+    write_texts(&pool, |count| to.reborrow().init_pool(count));
 }
 
 /// Reads an entry from its message.
@@ -52,4 +45,12 @@ pub(super) fn read_entry(from: history_entry::Reader<'_>) -> Result<Entry, capnp
 /// A list of texts.
 pub(super) fn texts(list: text_list::Reader<'_>) -> Result<Vec<String>, capnp::Error> {
     list.iter().map(|text| Ok(text?.to_string()?)).collect()
+}
+
+/// Writes texts into the list that `init` makes.
+pub(super) fn write_texts<'b>(texts: &[String], init: impl FnOnce(u32) -> text_list::Builder<'b>) {
+    let mut list = init(u32::try_from(texts.len()).unwrap_or(u32::MAX));
+    for (place, text) in (0..).zip(texts) {
+        list.set(place, &text[..]);
+    }
 }

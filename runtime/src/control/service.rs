@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use capnp::text;
 use isolith_capnp::control_capnp::{change_result, control};
 use isolith_services::bundle::Bundle;
-use isolith_versions::Version;
+use isolith_versions::{RolloutName, Version};
 
 use super::history::write_entry;
-use crate::deployment::{Accepted, Deployment, Refused};
+use super::holders::BundleHolders;
+use super::rollouts::{RolloutSpec, Rollouts, read_steering};
+use crate::deployment::{Accepted, Declared, DeclaredRollout, Deployment, Refused};
 use crate::error::{CallError, ErrorKind};
 use crate::shard::JsonReply;
 use crate::state::Author;
@@ -147,6 +149,130 @@ impl control::Server for Session {
         let change = async move |deployment: &Deployment| deployment.rollback(number, author).await;
         self.change(change, results.get().init_result()).await
     }
+
+    async fn start_rollout(
+        self: Rc<Self>,
+        params: control::StartRolloutParams,
+        mut results: control::StartRolloutResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let spec = RolloutSpec::read(params.get_spec()?)?;
+        let author = self.author(params.get_message()?)?;
+        let change = async move |deployment: &Deployment| {
+            let (name, settings) = (named(&spec.name)?, spec.settings);
+            let bundles = read(spec.bundles).await?;
+            deployment
+                .start_rollout(name, settings, bundles, author)
+                .await
+        };
+        self.change(change, results.get().init_result()).await
+    }
+
+    async fn steer_rollout(
+        self: Rc<Self>,
+        params: control::SteerRolloutParams,
+        mut results: control::SteerRolloutResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let name = params.get_name()?.to_string()?;
+        let author = self.author(params.get_message()?)?;
+        let reason = match author.message.is_empty() {
+            true => format!("{} asked for it", author.who),
+            false => author.message.clone(),
+        };
+        let steer = read_steering(params.get_steering()?, reason)?;
+        let change = async move |deployment: &Deployment| {
+            deployment.steer(&named(&name)?, steer, author).await
+        };
+        self.change(change, results.get().init_result()).await
+    }
+
+    async fn rollouts(
+        self: Rc<Self>,
+        _: control::RolloutsParams,
+        mut results: control::RolloutsResults,
+    ) -> Result<(), capnp::Error> {
+        let snapshot = self.service.deployment.snapshot().await;
+        let Rollouts { rollouts, unsolved } = Rollouts::of(&snapshot);
+        let length = |length| u32::try_from(length).unwrap_or(u32::MAX);
+        let mut list = results.get().init_rollouts(length(rollouts.len()));
+        for (place, rollout) in (0..).zip(&rollouts) {
+            rollout.write(list.reborrow().get(place));
+        }
+        let mut list = results.get().init_unsolved(length(unsolved.len()));
+        for (place, unsolved) in (0..).zip(&unsolved) {
+            unsolved.write(list.reborrow().get(place));
+        }
+        Ok(())
+    }
+
+    async fn apply(
+        self: Rc<Self>,
+        params: control::ApplyParams,
+        mut results: control::ApplyResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let app = params.get_app()?.to_string()?;
+        let files = copied(params.get_bundles()?)?;
+        let specs = params.get_rollouts()?.iter().map(RolloutSpec::read);
+        let specs = specs.collect::<Result<Vec<_>, _>>()?;
+        let dry_run = params.get_dry_run();
+        let author = self.author(params.get_message()?)?;
+        let change = async move |deployment: &Deployment| {
+            let bundles = read(files).await?;
+            let mut rollouts = Vec::new();
+            for spec in specs {
+                rollouts.push(DeclaredRollout {
+                    name: named(&spec.name)?,
+                    settings: spec.settings,
+                    bundles: read(spec.bundles).await?,
+                });
+            }
+            let declared = Declared {
+                app,
+                bundles,
+                rollouts,
+            };
+            deployment.apply(declared, dry_run, author).await
+        };
+        self.change(change, results.get().init_result()).await
+    }
+
+    async fn holders(
+        self: Rc<Self>,
+        params: control::HoldersParams,
+        mut results: control::HoldersResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let service = params.get_service()?.to_string()?;
+        let version = version(params.get_version()?.to_str()?).map_err(failed)?;
+        let asked = self.service.deployment.holders(&service, version.as_ref());
+        let found = asked.await.map_err(failed)?;
+        let count = u32::try_from(found.len()).unwrap_or(u32::MAX);
+        let mut list = results.get().init_bundles(count);
+        for (place, bundle) in (0..).zip(&found) {
+            BundleHolders::of(bundle).write(list.reborrow().get(place));
+        }
+        Ok(())
+    }
+
+    async fn evict(
+        self: Rc<Self>,
+        params: control::EvictParams,
+        mut results: control::EvictResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let service = params.get_service()?.to_string()?;
+        let version = version(params.get_version()?.to_str()?).map_err(failed)?;
+        let version = version.ok_or_else(|| failed("name the version, as in auth@1.4.0"))?;
+        let reason = params.get_reason()?.to_string()?;
+        let asked = self.service.deployment.evict(&service, &version, &reason);
+        let (count, in_force) = asked.await.map_err(failed)?;
+        let mut results = results.get();
+        results.set_count(u64::try_from(count).unwrap_or(u64::MAX));
+        results.set_in_force(in_force);
+        Ok(())
+    }
 }
 
 impl Service {
@@ -157,13 +283,8 @@ impl Service {
         method: &str,
         argument: String,
     ) -> Result<JsonReply, CallError> {
-        let version = match version {
-            "" => None,
-            text => Some(Version::parse(text).map_err(|error| {
-                let message = format!("`{text}` is not a version: {error}; write `1.4.0`");
-                CallError::host(ErrorKind::BadArgument, message)
-            })?),
-        };
+        let version = self::version(version)
+            .map_err(|message| CallError::host(ErrorKind::BadArgument, message))?;
         let (export, method) = match method.split_once('.') {
             Some((export, method)) => (Some(export.to_owned()), method.to_owned()),
             None => (None, method.to_owned()),
@@ -176,6 +297,20 @@ impl Service {
     }
 }
 
+/// A version; none for an empty text.
+fn version(text: &str) -> Result<Option<Version>, String> {
+    match text {
+        "" => Ok(None),
+        text => Version::parse(text)
+            .map(Some)
+            .map_err(|error| format!("`{text}` is not a version: {error}; write `1.4.0`")),
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> capnp::Error {
+    capnp::Error::failed(error.to_string())
+}
+
 /// The name of a user, or the number if there is no name.
 pub(crate) fn user_name(user: u32) -> String {
     let known = uzers::get_user_by_uid(user);
@@ -186,7 +321,7 @@ pub(crate) fn user_name(user: u32) -> String {
 }
 
 /// The bundle files of a request, within bounds.
-fn copied(files: capnp::data_list::Reader<'_>) -> Result<Vec<Vec<u8>>, capnp::Error> {
+pub(super) fn copied(files: capnp::data_list::Reader<'_>) -> Result<Vec<Vec<u8>>, capnp::Error> {
     let most = super::MAX_DEPLOY_BUNDLES;
     if files.len() > most {
         let count = files.len();
@@ -194,6 +329,10 @@ fn copied(files: capnp::data_list::Reader<'_>) -> Result<Vec<Vec<u8>>, capnp::Er
         return Err(capnp::Error::failed(message));
     }
     files.iter().map(|file| Ok(file?.to_vec())).collect()
+}
+
+fn named(name: &str) -> Result<RolloutName, Refused> {
+    name.parse().map_err(|error| Refused(format!("{error}")))
 }
 
 async fn read(files: Vec<Vec<u8>>) -> Result<Vec<Bundle>, Refused> {
@@ -214,9 +353,9 @@ fn write_accepted(accepted: &Accepted, result: change_result::Builder<'_>) {
     to.set_number(accepted.number);
     to.set_epoch(accepted.epoch);
     to.set_set_digest(&accepted.set.0);
-    let count = u32::try_from(accepted.wiring.len()).unwrap_or(u32::MAX);
+    let count = u32::try_from(accepted.lines.len()).unwrap_or(u32::MAX);
     let mut lines = to.init_wiring(count);
-    for (place, line) in (0..).zip(&accepted.wiring) {
+    for (place, line) in (0..).zip(&accepted.lines) {
         lines.set(place, &line[..]);
     }
 }

@@ -7,7 +7,8 @@ use isolith_capnp::compat::{self, Incompatibility};
 use isolith_capnp::model::Schema;
 use isolith_services::bundle::Bundle;
 use isolith_versions::{
-    BundleFacts, Candidate, Digest, Entry, ExportFact, Range, ServiceName, VersionSet, World, solve,
+    BundleFacts, BundleId, Candidate, Digest, Entry, ExportFact, Range, ServiceName, Version,
+    VersionSet, World, solve,
 };
 
 use super::Refused;
@@ -33,6 +34,7 @@ pub(crate) struct Catalog {
 pub(crate) type Pool = BTreeSet<Digest>;
 
 /// A change that was checked and not carried out.
+#[derive(Clone)]
 pub(crate) struct Plan {
     /// The catalog with the new bundles.
     pub(crate) catalog: Catalog,
@@ -110,11 +112,22 @@ impl Catalog {
         let mut pool = pool.clone();
         pool.extend(bundles.iter().map(Bundle::digest));
         let plan = catalog.rewire(pool)?;
-        for bundle in bundles {
-            let (world, set) = (plan.catalog.pick(&plan.pool)?, &plan.set);
-            plan.catalog.require_usable(&world, bundle.facts(), set)?;
-        }
+        plan.catalog.require_all_usable(&plan, bundles)?;
         Ok(plan)
+    }
+
+    /// Requires that no one of `bundles` was passed over because it cannot be used.
+    ///
+    /// # Errors
+    /// Why one cannot be used, for a person.
+    pub(crate) fn require_all_usable(
+        &self,
+        plan: &Plan,
+        bundles: &[Bundle],
+    ) -> Result<(), Refused> {
+        let world = self.pick(&plan.pool)?;
+        let mut bundles = bundles.iter();
+        bundles.try_for_each(|bundle| self.require_usable(&world, bundle.facts(), &plan.set))
     }
 
     /// Wires everything anew from the bundles in `pool`, the newest versions preferred.
@@ -128,6 +141,84 @@ impl Catalog {
             pool,
             catalog: self,
         })
+    }
+
+    /// Wires everything from the bundles in `pool`, but so that the candidates are used in place of
+    /// other versions of their services: everywhere if that can be, or else where versions of their
+    /// line (`1.x`) were used. The plan's pool lacks what they took the place of, so wiring from it
+    /// again gives the same set.
+    ///
+    /// # Errors
+    /// Why the candidates cannot be wired, or that nothing would use one, for a person.
+    pub(crate) fn pinned(self, pool: &Pool, candidates: &[Digest]) -> Result<Plan, Refused> {
+        let mut pinned = Vec::new();
+        for digest in candidates {
+            let known = self.find(digest).map(Arc::clone);
+            pinned.push(known.ok_or_else(|| Refused(format!("{digest} is not deployed")))?);
+        }
+        let without = |replaced: &dyn Fn(&BundleId, &BundleId) -> bool| -> Pool {
+            let stays = |digest: &&Digest| {
+                let bundle = self.find(digest);
+                bundle.is_some_and(|bundle| !pinned.iter().any(|pin| replaced(&pin.id, &bundle.id)))
+            };
+            let kept = pool.iter().filter(stays).copied();
+            kept.chain(candidates.iter().copied()).collect()
+        };
+        let same_service = |pin: &BundleId, other: &BundleId| pin.service == other.service;
+        let same_line = |pin: &BundleId, other: &BundleId| {
+            pin.service == other.service && one_line(&pin.version, &other.version)
+        };
+        let mut reason = None;
+        for pool in [without(&same_service), without(&same_line)] {
+            let world = self.pick(&pool)?;
+            match self.solve(&world, &self.entries) {
+                Err(refused) => reason = Some(refused),
+                Ok(set) => match pinned.iter().find(|pin| set.find(pin.id.digest).is_none()) {
+                    Some(unused) => reason = Some(self.unused(unused, &pinned, &set, reason)),
+                    None => {
+                        return Ok(Plan {
+                            set: Arc::new(set),
+                            pool,
+                            catalog: self,
+                        });
+                    }
+                },
+            }
+        }
+        Err(reason.unwrap_or_else(|| Refused("there is no candidate".to_owned())))
+    }
+
+    /// Why a set that was to use `bundle` does not; `alone` is why it cannot be the only version of
+    /// its service.
+    fn unused(
+        &self,
+        bundle: &BundleFacts,
+        pinned: &[Arc<BundleFacts>],
+        set: &VersionSet,
+        alone: Option<Refused>,
+    ) -> Refused {
+        let id = &bundle.id;
+        let rival = pinned.iter().map(|other| &other.id).find(|other| {
+            *other != id && other.service == id.service && one_line(&other.version, &id.version)
+        });
+        if let Some(rival) = rival {
+            return Refused(format!(
+                "{id} and {rival} cannot both be used: a version set has one version of each line \
+                 of a service"
+            ));
+        }
+        let callers = set.bundles().iter();
+        let misfits: Vec<_> = callers
+            .flat_map(|caller| self.misfits(caller, bundle))
+            .collect();
+        match misfits.is_empty() {
+            true => Refused(format!(
+                "no request would use {id}: nothing asks for that version of {}{}",
+                id.service,
+                alone.map_or(String::new(), |Refused(reason)| format!("\n{reason}"))
+            )),
+            false => Refused(format!("{id} cannot be used:\n{}", misfits.join("\n"))),
+        }
     }
 
     /// The known bundles that are in `pool`.
@@ -232,27 +323,24 @@ impl Catalog {
     }
 }
 
-impl Plan {
-    /// Requires that service `entry` handles HTTP.
-    ///
-    /// # Errors
-    /// If the version that was chosen does not.
-    pub(crate) fn require_http(&self, entry: &ServiceName) -> Result<(), Refused> {
-        let bundles = self.set.bundles();
-        let chosen = self
-            .set
-            .entry(entry.as_str())
-            .and_then(|place| bundles.get(place));
-        match chosen {
-            Some(bundle) if !bundle.http => Err(Refused(format!(
-                "{} is the application's entry and does not handle HTTP\n  hint: \
-                 its main module must `export default {{ async fetch(request, env, ctx) {{ ... }} }}`",
-                bundle.id
-            ))),
-            _ => Ok(()),
-        }
+/// Requires that service `entry` handles HTTP in `set`.
+///
+/// # Errors
+/// If the version that was chosen does not.
+pub(crate) fn require_http(set: &VersionSet, entry: &ServiceName) -> Result<(), Refused> {
+    let place = set.entry(entry.as_str());
+    let chosen = place.and_then(|place| set.bundles().get(place));
+    match chosen {
+        Some(bundle) if !bundle.http => Err(Refused(format!(
+            "{} is the application's entry and does not handle HTTP\n  hint: \
+             its main module must `export default {{ async fetch(request, env, ctx) {{ ... }} }}`",
+            bundle.id
+        ))),
+        _ => Ok(()),
     }
+}
 
+impl Plan {
     /// One line for each bundle and edge of the set, then one for each bundle left out.
     pub(crate) fn wiring(&self) -> Vec<String> {
         let set = &self.set;
@@ -287,6 +375,16 @@ impl Plan {
         }
         lines
     }
+}
+
+/// Whether callers take the two versions for compatible: `1.x`, `0.3.x`, `0.0.4`, as in Cargo.
+fn one_line(one: &Version, other: &Version) -> bool {
+    let line = |version: &Version| match (version.major, version.minor) {
+        (0, 0) => (0, 0, version.patch),
+        (0, minor) => (0, minor, 0),
+        (major, _) => (major, 0, 0),
+    };
+    line(one) == line(other)
 }
 
 /// Completes "auth@2.0.0 ..." with what the caller would miss.
@@ -445,7 +543,9 @@ mod tests {
         let plan = shop()
             .plan(&Pool::new(), &[bundle("shop", "1.0.0", false, "1")])
             .unwrap();
-        let deaf = plan.require_http(&"shop".parse().unwrap()).unwrap_err().0;
+        let deaf = require_http(&plan.set, &"shop".parse().unwrap())
+            .unwrap_err()
+            .0;
         assert!(
             deaf.contains("shop@1.0.0 is the application's entry"),
             "{deaf}"

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use isolith_services::bundle::Bundle;
-use isolith_versions::Digest;
+use isolith_versions::{Digest, VersionSet};
 
-use super::{Deployment, Plan, Refused, blocking};
+use super::{Deployment, Refused, blocking};
 use crate::config::Given;
 use crate::error::LoadError;
 use crate::program::Program;
@@ -17,15 +17,15 @@ use crate::program::Program;
 const LOAD_GRACE: Duration = Duration::from_secs(10);
 
 impl Deployment {
-    /// Makes everything ready that the plan's set needs: programs, isolates on every shard, the
-    /// compiled set, and last the bundles' files. Returns the set's programs.
+    /// Makes everything ready that `sets` need: programs, isolates on every shard, the compiled
+    /// sets, and last the bundles' files. Returns the sets' programs.
     pub(super) async fn prepare(
         &self,
-        plan: &Plan,
+        sets: &[Arc<VersionSet>],
         bundles: Vec<Bundle>,
         running: &BTreeMap<Digest, Arc<Program>>,
     ) -> Result<BTreeMap<Digest, Arc<Program>>, Refused> {
-        let programs = self.programs(plan, bundles.clone(), running).await?;
+        let programs = self.programs(sets, bundles.clone(), running).await?;
         let fresh: Vec<_> = programs
             .values()
             .filter(|program| !running.contains_key(&program.id().digest))
@@ -44,7 +44,9 @@ impl Deployment {
                 }
             }
             if failures.is_empty() {
-                failures.extend(shard.wire(Arc::clone(&plan.set)).await.err());
+                for set in sets {
+                    failures.extend(shard.wire(Arc::clone(set)).await.err());
+                }
             }
             failures
         }));
@@ -67,26 +69,25 @@ impl Deployment {
         Ok(programs)
     }
 
-    /// The programs of the plan's set: those that run, and new ones made from the given bundles
+    /// The programs of `sets`: those that run, and new ones made from the given bundles
     /// or, for what was deployed earlier, from the store.
     async fn programs(
         &self,
-        plan: &Plan,
+        sets: &[Arc<VersionSet>],
         bundles: Vec<Bundle>,
         running: &BTreeMap<Digest, Arc<Program>>,
     ) -> Result<BTreeMap<Digest, Arc<Program>>, Refused> {
-        let (store, given, set) = (
-            self.store.clone(),
-            self.given.clone(),
-            Arc::clone(&plan.set),
-        );
+        let (store, given, sets) = (self.store.clone(), self.given.clone(), sets.to_vec());
         let running = running.clone();
         blocking(move || {
             let none = Given::default();
             let mut programs = BTreeMap::new();
             let mut failures = Vec::new();
-            for facts in set.bundles() {
+            for facts in sets.iter().flat_map(|set| set.bundles()) {
                 let digest = facts.id.digest;
+                if programs.contains_key(&digest) {
+                    continue;
+                }
                 if let Some(program) = running.get(&digest) {
                     programs.insert(digest, Arc::clone(program));
                     continue;

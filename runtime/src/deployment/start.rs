@@ -5,19 +5,26 @@
 //! a crash must not undo a deployment. The log says so.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use isolith_services::bundle::Bundle;
 use isolith_services::store::BundleStore;
-use isolith_versions::RoutingTable;
+use isolith_versions::{Rollout, RolloutName, RoutingTable};
 use tokio::sync::Mutex;
 
-use super::{Catalog, Deployment, Plan, Pool, Refused, State, entry, refused};
+use super::change::{entry, settled};
+use super::overrides::OverrideSets;
+use super::rollouts::{Watch, is_over};
+use super::{
+    Catalog, Declared, DeclaredRollout, Deployment, Layout, Pool, Refused, State, refused,
+    require_http,
+};
 use crate::config::AppConfig;
 use crate::limits::Limits;
 use crate::shard::ShardHandle;
-use crate::state::{Author, Entry, Head, Remembered, StateStore};
+use crate::state::{Author, Entry, Head, Kept, Remembered, StateStore};
 
 /// Where a deployment is kept.
 pub(crate) struct Stores {
@@ -27,7 +34,10 @@ pub(crate) struct Stores {
 
 /// What is to be served first.
 struct Beginning {
-    plan: Plan,
+    layout: Layout,
+    /// Rollouts that were under way and cannot go on.
+    over: Vec<Rollout>,
+    kept: BTreeMap<RolloutName, Kept>,
     /// Not in the store yet.
     bundles: Vec<Bundle>,
     head: Head,
@@ -55,13 +65,17 @@ impl Deployment {
             Some(remembered) => remembered_by(config, &stores.bundles, remembered)?,
         };
         let Beginning {
-            plan,
+            layout,
+            over,
+            kept,
             bundles,
             head,
             last,
         } = beginning;
-        plan.require_http(&name)?;
-        let known = plan.catalog.world().bundles().iter();
+        for (_, set) in layout.combinations.usable() {
+            require_http(set, &name)?;
+        }
+        let known = layout.catalog.world().bundles().iter();
         let services: BTreeSet<_> = known.map(|bundle| &bundle.id.service).collect();
         let given = config.given().map_err(|error| Refused(error.to_string()))?;
         for service in given.keys().filter(|name| !services.contains(name)) {
@@ -71,14 +85,27 @@ impl Deployment {
             );
         }
         // No request is admitted yet: nothing accepts connections before this returns.
-        let table = RoutingTable::single(head.epoch, Arc::clone(&plan.set));
+        let table = layout.table(head.epoch)?;
+        let sets: Vec<_> = table
+            .sets()
+            .iter()
+            .map(|(set, _)| Arc::clone(set))
+            .collect();
         let routing = Arc::new(ArcSwap::from_pointee(table));
         let shards = spawn(&routing)
             .map_err(|error| Refused(format!("cannot start the shards' threads: {error}")))?;
+        let mut watch = Watch::default();
+        watch.bits.remember(head.epoch, &layout.live);
+        let begins = last.is_none();
+        let start = || entry(&head, layout.base(), "start".to_owned(), author.clone());
+        let change = begins.then(start);
         let state = State {
-            catalog: plan.catalog.clone(),
+            layout,
             head: head.clone(),
+            kept,
             number: last.as_ref().map_or(0, |last| last.number),
+            watch,
+            overrides: OverrideSets::default(),
             programs: BTreeMap::new(),
             former: VecDeque::new(),
         };
@@ -92,39 +119,54 @@ impl Deployment {
             limits,
             state: Mutex::new(state),
         };
-        let change = match last {
-            Some(_) => None,
-            None => Some(entry(&head, &plan.set, "start".to_owned(), author)),
-        };
         let first = async {
-            let programs = deployment.prepare(&plan, bundles, &BTreeMap::new()).await?;
-            Ok((programs, deployment.write_down(head, change).await?))
+            let mut state = deployment.state.lock().await;
+            let none = BTreeMap::new();
+            state.programs = deployment.prepare(&sets, bundles, &none).await?;
+            let kept = state.kept_with(&state.layout.live, &over);
+            deployment.write_down(&mut state, head, kept, change).await
         };
-        match first.await {
-            Ok((programs, number)) => {
-                let mut state = deployment.state.lock().await;
-                state.programs = programs;
-                state.number = state.number.max(number);
+        let ready = match first.await {
+            Ok(()) if begins && !config.rollouts.is_empty() => {
+                let declared = declare(config)?;
+                deployment.apply(declared, false, author).await.map(drop)
             }
-            Err(reason) => {
-                deployment.drain().await;
-                return Err(reason);
-            }
+            ready => ready,
+        };
+        if let Err(reason) = ready {
+            deployment.drain().await;
+            return Err(reason);
         }
         Ok(deployment)
     }
 }
 
-/// The bundles that the application file names.
-///
-/// # Errors
-/// If a file cannot be read.
-pub(crate) fn read_bundles(config: &AppConfig) -> Result<Vec<Bundle>, Refused> {
-    let files = config.bundle_files().map_err(refused)?;
-    let open = |file: &std::path::PathBuf| {
+fn read_bundles(config: &AppConfig) -> Result<Vec<Bundle>, Refused> {
+    read_files(&config.bundle_files().map_err(refused)?)
+}
+
+fn read_files(files: &[PathBuf]) -> Result<Vec<Bundle>, Refused> {
+    let open = |file: &PathBuf| {
         Bundle::open(file).map_err(|error| Refused(format!("{}: {error}", file.display())))
     };
     files.iter().map(open).collect()
+}
+
+/// What the application file says.
+fn declare(config: &AppConfig) -> Result<Declared, Refused> {
+    let mut rollouts = Vec::new();
+    for (name, table) in &config.rollouts {
+        rollouts.push(DeclaredRollout {
+            name: name.clone(),
+            settings: table.settings.clone(),
+            bundles: read_files(&config.rollout_files(name).map_err(refused)?)?,
+        });
+    }
+    Ok(Declared {
+        app: config.app.name.clone(),
+        bundles: read_bundles(config)?,
+        rollouts,
+    })
 }
 
 fn declared(config: &AppConfig) -> Result<Beginning, Refused> {
@@ -138,7 +180,9 @@ fn declared(config: &AppConfig) -> Result<Beginning, Refused> {
         declared: plan.pool.clone(),
     };
     Ok(Beginning {
-        plan,
+        layout: Layout::of(plan),
+        over: Vec::new(),
+        kept: BTreeMap::new(),
         bundles,
         head,
         last: None,
@@ -148,8 +192,14 @@ fn declared(config: &AppConfig) -> Result<Beginning, Refused> {
 fn remembered_by(
     config: &AppConfig,
     store: &BundleStore,
-    Remembered { head, known, last }: Remembered,
+    remembered: Remembered,
 ) -> Result<Beginning, Refused> {
+    let Remembered {
+        head,
+        mut known,
+        last,
+        mut rollouts,
+    } = remembered;
     if head.app != config.app.name {
         return Err(Refused(format!(
             "the data directory belongs to the application {}, and this one is {}: name another \
@@ -157,6 +207,13 @@ fn remembered_by(
             head.app, config.app.name
         )));
     }
+    rollouts.sort_by_key(|kept| kept.order);
+    let live: Vec<_> = rollouts.iter().map(|kept| kept.rollout.clone()).collect();
+    let live: Vec<_> = live.into_iter().filter(|live| !is_over(live)).collect();
+    let candidates = rollouts
+        .iter()
+        .flat_map(|kept| &kept.rollout.plan().candidates);
+    known.extend(candidates.map(|id| id.digest));
     let mut bundles = Vec::new();
     for digest in known.union(&head.pool) {
         match store.get(digest) {
@@ -180,8 +237,10 @@ fn remembered_by(
         who = last.who,
         "came back to what was in force"
     );
-    if plan.set.digest().to_string() != last.set {
-        tracing::warn!(set = %plan.set.digest().short(), "its bundles are wired differently now");
+    let base = plan.set.digest();
+    let (layout, over) = settled(plan, live, "it could not go on after a restart")?;
+    if base.to_string() != last.set {
+        tracing::warn!(set = %base.short(), "its bundles are wired differently now");
     }
     match read_bundles(config) {
         Ok(files) => {
@@ -197,8 +256,13 @@ fn remembered_by(
     }
     // The number of an epoch that was published is never used again.
     let epoch = head.epoch.saturating_add(1);
+    let kept = rollouts
+        .into_iter()
+        .map(|kept| (kept.rollout.name().clone(), kept));
     Ok(Beginning {
-        plan,
+        layout,
+        over,
+        kept: kept.collect(),
         bundles: Vec::new(),
         head: Head { epoch, ..head },
         last: Some(last),

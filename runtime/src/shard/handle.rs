@@ -63,6 +63,7 @@ pub(crate) struct ShardStats {
 enum Command {
     Load(Arc<Program>, oneshot::Sender<Result<(), LoadError>>),
     Wire(Arc<VersionSet>, oneshot::Sender<Result<(), Digest>>),
+    Keep(Arc<[Digest]>, oneshot::Sender<()>),
     Sweep,
     Call(JsonCall, oneshot::Sender<Result<JsonReply, CallError>>),
     Stats(oneshot::Sender<ShardStats>),
@@ -152,6 +153,10 @@ async fn run(
             Command::Wire(set, reply) => {
                 let _ = reply.send(shard.wire(set));
             }
+            Command::Keep(kept, reply) => {
+                shard.keep(kept);
+                let _ = reply.send(());
+            }
             Command::Sweep => {
                 shard.sweep_all();
             }
@@ -211,8 +216,14 @@ impl ShardHandle {
         }
     }
 
-    /// Unloads what neither the routing table nor a pin names. Call it after the table changed,
-    /// and after a deployment was refused.
+    /// Keeps sets with these digests, and no others, though nothing names them.
+    pub(crate) async fn keep(&self, kept: Arc<[Digest]>) {
+        // A shard that is gone keeps nothing.
+        let _ = self.ask(|reply| Command::Keep(kept, reply)).await;
+    }
+
+    /// Unloads what neither the routing table nor a pin names, and is not kept. Call it after the
+    /// table changed, and after a deployment was refused.
     pub(crate) async fn sweep(&self) {
         // A shard that is gone has nothing to unload.
         let _ = self.commands.send(Command::Sweep).await;
@@ -236,13 +247,11 @@ impl ShardHandle {
     }
 
     /// What requests were like since the last time, by what they were admitted to.
-    #[allow(dead_code, reason = "for the control plane")]
     pub(crate) async fn take_samples(&self) -> Vec<EntrySample> {
         self.ask(Command::Samples).await.unwrap_or_default()
     }
 
     /// What keeps the bundle with this digest loaded on the shard.
-    #[allow(dead_code, reason = "for the control plane")]
     pub(crate) async fn holders(&self, bundle: Digest) -> Holders {
         let asked = self.ask(|reply| Command::Holders(bundle, reply));
         asked.await.unwrap_or_default()
@@ -250,7 +259,6 @@ impl ShardHandle {
 
     /// P10: ends what holds the bundle with this digest, with the typed error `evicted` and this
     /// reason. Returns how many requests that were. Later admissions are the routing table's.
-    #[allow(dead_code, reason = "for the control plane")]
     pub(crate) async fn evict(&self, bundle: Digest, reason: &str) -> usize {
         let asked = self.ask(|reply| Command::Evict(bundle, reason.to_owned(), reply));
         asked.await.unwrap_or_default()

@@ -94,8 +94,13 @@ impl Shard {
             .map(Rc::clone)
     }
 
-    /// P5: unloads each set that the routing table has named, names no more, and no root is pinned
-    /// to, and each isolate that served such sets only.
+    /// Keeps sets with these digests, and no others, though nothing names them.
+    pub(crate) fn keep(&self, kept: Arc<[Digest]>) {
+        self.kept.replace(kept);
+    }
+
+    /// P5: unloads each set that the routing table has named, names no more, is not kept, and no root
+    /// is pinned to, and each isolate that served such sets only.
     pub(crate) fn sweep(self: &Rc<Self>) {
         self.retire(SetLife::Published);
     }
@@ -111,8 +116,9 @@ impl Shard {
     fn retire(self: &Rc<Self>, least: SetLife) {
         let retired: Vec<Rc<ShardSet>> = {
             let table = self.routing.load();
+            let kept = self.kept.borrow();
             let mut sets = self.sets.borrow_mut();
-            let (kept, retired) = std::mem::take(&mut *sets).into_iter().partition(|set| {
+            let (held, retired) = std::mem::take(&mut *sets).into_iter().partition(|set| {
                 let in_force =
                     |(named, _): &(Arc<VersionSet>, _)| named.digest() == set.set.digest();
                 if table.sets().iter().any(in_force) {
@@ -122,9 +128,11 @@ impl Shard {
                 set.set_out_of_force();
                 // Besides this list, only roots hold a set.
                 let pinned = Rc::strong_count(set) > 1;
-                pinned || (least == SetLife::Published && set.life.get() == SetLife::Wired)
+                pinned
+                    || (least == SetLife::Published && set.life.get() == SetLife::Wired)
+                    || kept.contains(&set.set.digest())
             });
-            *sets = kept;
+            *sets = held;
             retired
         };
         self.watch_drains();

@@ -50,6 +50,7 @@ pub(crate) use handle::{JsonCall, JsonReply, ServeConnection, ShardHandle, Shard
 pub(crate) use leases::Holders;
 use ready::ReadyQueue;
 pub(crate) use requests::{Arrival, Pin};
+pub(crate) use roots::Holder;
 use roots::{Request, Root, RootState, RootTable};
 pub(crate) use samples::EntrySample;
 use samples::Samples;
@@ -73,6 +74,8 @@ pub(crate) struct Shard {
     isolates: RefCell<Vec<Option<Rc<Isolate>>>>,
     /// Compiled sets: those in force, those still pinned, and one that is about to be published.
     sets: RefCell<Vec<Rc<ShardSet>>>,
+    /// Digests of sets that stay compiled though nothing names them: requests may, by an override.
+    kept: RefCell<Arc<[Digest]>>,
     roots: RefCell<RootTable>,
     calls: RefCell<CallTable>,
     /// Slots of isolates that wait for a turn.
@@ -119,6 +122,7 @@ impl Shard {
             routing,
             isolates: RefCell::default(),
             sets: RefCell::default(),
+            kept: RefCell::new([].into()),
             roots: RefCell::new(RootTable::new(limits.requests_in_flight_per_shard)),
             calls: RefCell::new(CallTable::new(limits.calls_in_flight_per_shard)),
             ready: RefCell::default(),

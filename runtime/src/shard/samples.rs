@@ -15,7 +15,6 @@ const MAX_SAMPLES: usize = 512;
 
 /// HTTP requests that were admitted by one table to one combination of rollouts.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "for the control plane")]
 pub(crate) struct EntrySample {
     pub(crate) epoch: u64,
     pub(crate) mask: Mask,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use isolith_versions::Digest;
+use isolith_versions::{Digest, Rollout};
 use serde::{Deserialize, Serialize};
 
 /// Where things stand.
@@ -13,10 +13,8 @@ pub(crate) struct Head {
     /// Of the routing table that was published last.
     pub(crate) epoch: u64,
     /// The bundles that requests outside of every rollout are wired from.
-    #[serde(with = "digests")]
     pub(crate) pool: BTreeSet<Digest>,
     /// The bundles that the application file named when it was last put into force.
-    #[serde(with = "digests")]
     pub(crate) declared: BTreeSet<Digest>,
 }
 
@@ -49,32 +47,13 @@ pub(crate) struct Entry {
     /// That set's bundles, `service@version`.
     pub(crate) bundles: Vec<String>,
     /// As [`Head::pool`].
-    #[serde(with = "digests")]
     pub(crate) pool: BTreeSet<Digest>,
 }
 
-/// Digests as text.
-mod digests {
-    use std::collections::BTreeSet;
-
-    use isolith_versions::Digest;
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        digests: &BTreeSet<Digest>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(digests.iter().map(Digest::to_string))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeSet<Digest>, D::Error> {
-        let texts = Vec::<String>::deserialize(deserializer)?;
-        let digests = texts
-            .iter()
-            .map(|text| text.parse().map_err(D::Error::custom));
-        digests.collect()
-    }
+/// A rollout, under way or over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// Later ones have higher numbers.
+    pub(crate) order: u64,
+    pub(crate) rollout: Rollout,
 }

@@ -29,6 +29,8 @@ fn commit(store: &StateStore, epoch: u64) -> u64 {
     let head = head(epoch);
     let change = Change {
         head: &head,
+        rollouts: &[],
+        forgotten: &[],
         entry: Some(entry(&head)),
     };
     store.commit(change).unwrap()
