@@ -12,6 +12,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use crate::seeded;
+
 /// The number of buckets: one for each part of a [`Weight`].
 pub const BUCKETS: u16 = 10_000;
 
@@ -154,11 +156,23 @@ impl Buckets {
     /// # Errors
     /// [`NoRoom`] if there are not enough in `free`.
     pub fn resized(&self, weight: Weight, salt: Salt, free: &Buckets) -> Result<Self, NoRoom> {
-        let mut next = self.clone();
+        let mut next = match seeded("raising-moves-keys-back") {
+            true => Self::none(),
+            false => self.clone(),
+        };
+        let salt = match seeded("raising-moves-keys-back") {
+            true => Salt(salt.0 ^ u64::from(weight.0)),
+            false => salt,
+        };
         let mut parts = next.weight().0;
         let mut order: Vec<u16> = (0..BUCKETS).collect();
         order.sort_unstable_by_key(|&bucket| {
-            (xxh3_64_with_seed(&bucket.to_le_bytes(), salt.0), bucket)
+            let salt = if seeded("one-order-for-all") {
+                0
+            } else {
+                salt.0
+            };
+            (xxh3_64_with_seed(&bucket.to_le_bytes(), salt), bucket)
         });
         for &bucket in order.iter().rev() {
             if parts > weight.0 && next.contains(bucket) {
@@ -228,3 +242,6 @@ impl FromStr for Buckets {
 }
 
 crate::text::serde_as_text!(Buckets);
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::{Bin, Histogram};
+use crate::seeded;
 
 /// What some requests of one version looked like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,9 +84,10 @@ pub struct Judge {
     new: Counts,
     /// ln of the evidence, by measure and factor.
     evidence: [[f64; FACTORS.len()]; MEASURES.len()],
-    /// The old version's latencies in former observations.
+    /// The old version's latencies in the last observations, up to twice [`LATENCY_WINDOW_REQUESTS`]:
+    /// those of the window before, and of the one that is being filled.
     #[serde(skip)]
-    latency: Histogram,
+    latency: [Histogram; 2],
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +115,10 @@ const SUSPICION: f64 = 5.0;
 /// Old requests that must have been seen before latency is compared.
 const MIN_LATENCIES: u64 = 100;
 
+/// Old requests whose p99 is the limit for the next ones: enough to know it, and no more, as what is
+/// slow changes with the time of day.
+const LATENCY_WINDOW_REQUESTS: u64 = 500;
+
 impl Default for JudgeSettings {
     /// One false alarm in 100 rollouts, 50 requests.
     fn default() -> Self {
@@ -132,7 +138,7 @@ impl Judge {
             old: Counts::default(),
             new: Counts::default(),
             evidence: [[0.0; FACTORS.len()]; MEASURES.len()],
-            latency: Histogram::new(),
+            latency: Default::default(),
         }
     }
 
@@ -143,6 +149,9 @@ impl Judge {
 
     /// Begins the test anew; call it where the weight changes.
     pub fn next_stage(&mut self) {
+        if seeded("judge-remembers-good-conduct") {
+            return;
+        }
         self.stage = self.stage.saturating_add(1);
         self.old = Counts::default();
         self.new = Counts::default();
@@ -152,13 +161,11 @@ impl Judge {
     /// Takes in what happened since the last observation: the requests that the rollout sent to the
     /// old version by their key, and those that it sent to the new one.
     pub fn observe(&mut self, old: &Sample, new: &Sample) {
-        let p99 = match self.latency.count() {
-            ..MIN_LATENCIES => None,
-            _ => self.latency.quantile(0.99),
-        };
+        let p99 = self.p99();
         for (evidence, measure) in self.evidence.iter_mut().zip(MEASURES) {
             let (of_old, of_new) = match (measure, p99) {
                 (Measure::Errors, _) => ((old.errors, old.requests), (new.errors, new.requests)),
+                (Measure::Slower(_), _) if seeded("judge-blind-to-latency") => continue,
                 (Measure::Slower(octaves), Some(p99)) => {
                     let limit = p99.up(octaves);
                     let over = |sample: &Sample| {
@@ -174,7 +181,22 @@ impl Judge {
             counts.requests += sample.requests;
             counts.errors += sample.errors;
         }
-        self.latency.add(&old.latency);
+        let [before, filling] = &mut self.latency;
+        if filling.count() >= LATENCY_WINDOW_REQUESTS {
+            *before = std::mem::take(filling);
+        }
+        filling.add(&old.latency);
+    }
+
+    /// The old version's p99 lately, once it is known.
+    fn p99(&self) -> Option<Bin> {
+        let [before, filling] = &self.latency;
+        let mut latency = before.clone();
+        latency.add(filling);
+        match latency.count() {
+            ..MIN_LATENCIES => None,
+            _ => latency.quantile(0.99),
+        }
     }
 
     /// What the evidence says. `min_requests` is the step's own minimum of requests to the new
@@ -187,6 +209,10 @@ impl Judge {
             true => missing(self.old, settings.min_requests),
             false => 0,
         };
+        let of_new = match seeded("judge-without-minimum-sample") {
+            true => 0,
+            false => of_new,
+        };
         if of_new > 0 {
             return Verdict::Wait(format!("for {of_new} more requests to the new version"));
         }
@@ -195,7 +221,10 @@ impl Judge {
         }
         let odds = self.odds();
         let stage = f64::from(self.stage);
-        let limit = stage * (stage + 1.0) / settings.alpha;
+        let limit = match seeded("judge-without-alpha") {
+            true => 1.0,
+            false => stage * (stage + 1.0) / settings.alpha,
+        };
         if odds >= limit {
             return Verdict::Worse(self.reason());
         }
@@ -230,7 +259,7 @@ impl Judge {
                 self.new.errors, self.new.requests, self.old.errors, self.old.requests
             ),
             Measure::Slower(_) => {
-                let p99 = self.latency.quantile(0.99).map_or(0, Bin::end_micros);
+                let p99 = self.p99().map_or(0, Bin::end_micros);
                 format!(
                     "the new version is slower: more than 1 % of its requests take longer than the \
                      old one's p99 of {} ms",

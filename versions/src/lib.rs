@@ -108,10 +108,13 @@ pub mod evidence;
 mod histogram;
 mod judge;
 mod lifetime;
+#[cfg(test)]
+mod model;
 mod name;
 mod range;
 mod rollout;
 mod routing;
+mod seeded;
 mod set;
 mod solve;
 #[cfg(test)]
@@ -131,6 +134,8 @@ pub use rollout::{
     Action, MAX_STEPS, Rollout, RolloutError, RolloutPlan, RolloutState, Step, Transition,
 };
 pub use routing::{Admission, Match, RequestHead, RoutingError, RoutingTable, Split};
+#[doc(hidden)]
+pub use seeded::seeded;
 pub use semver::Version;
 pub use set::{Edge, VersionSet};
 pub use solve::{Candidate, Compatible, Entry, Unsolvable, solve};

@@ -17,7 +17,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, RoutingTable};
+use crate::{Digest, RoutingTable, Weight, seeded};
 
 /// What a bundle is to requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,6 +82,7 @@ impl BundleState {
             ) => Self::Serving,
             (Self::Deployed, Use { leases: 0, .. }) => Self::Deployed,
             (_, Use { leases: 0, .. }) => Self::Retired,
+            _ if seeded("unload-under-a-lease") => Self::Retired,
             _ => Self::Draining,
         }
     }
@@ -99,7 +100,10 @@ impl BundleState {
 /// counts: a rule may choose it.
 pub fn is_admissible(table: &RoutingTable, bundle: Digest) -> bool {
     let mut sets = table.sets().iter();
-    sets.any(|(set, _)| set.find(bundle).is_some())
+    sets.any(|(set, weight)| {
+        let in_force = *weight > Weight::ZERO || !seeded("unload-on-weight-zero");
+        in_force && set.find(bundle).is_some()
+    })
 }
 
 impl fmt::Display for BundleState {

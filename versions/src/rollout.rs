@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::buckets::NoRoom;
 use crate::judge::{Judge, JudgeSettings, Sample, Verdict};
-use crate::{Buckets, BundleId, Match, RolloutName, Salt, Weight};
+use crate::{Buckets, BundleId, Match, RolloutName, Salt, Weight, seeded};
 
 /// The most steps of one rollout.
 pub const MAX_STEPS: usize = 100;
@@ -305,7 +305,10 @@ impl Rollout {
         match self.state {
             RolloutState::Paused { step, ran_ms } => Ok(self.to(RolloutState::Running {
                 step,
-                since_ms: now_ms.saturating_sub(ran_ms),
+                since_ms: match seeded("pause-counts-as-waiting") {
+                    true => 0,
+                    false => now_ms.saturating_sub(ran_ms),
+                },
             })),
             RolloutState::Holding { .. } => {
                 let weight = self.weight();
@@ -335,7 +338,9 @@ impl Rollout {
     /// [`RolloutError`] if it is over.
     pub fn abort(&mut self, now_ms: u64, reason: &str) -> Result<Transition, RolloutError> {
         self.require_live()?;
-        self.buckets = Buckets::none();
+        if !seeded("abort-keeps-its-keys") {
+            self.buckets = Buckets::none();
+        }
         Ok(self.to(RolloutState::Aborted {
             at_ms: now_ms,
             reason: reason.to_owned(),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::buckets::bucket_of;
 use crate::combinations::{bits, holders};
-use crate::{BUCKETS, Buckets, Combinations, Mask, RolloutName, VersionSet, Weight};
+use crate::{BUCKETS, Buckets, Combinations, Mask, RolloutName, VersionSet, Weight, seeded};
 
 /// What a routing table needs to know of a request before it is admitted.
 pub trait RequestHead {
@@ -235,15 +235,22 @@ impl RoutingTable {
     ///
     /// Cost: a hash and two look-ups, and the rules; nothing is allocated or counted.
     pub fn admit(&self, key: u64, head: Option<&dyn RequestHead>) -> Admission<'_> {
+        let key = match seeded("bucket-per-epoch") {
+            true => key ^ self.epoch,
+            false => key,
+        };
         let place = usize::from(bucket_of(key));
         let by_key = self.masks.get(place).copied().unwrap_or(0);
         let by_rule = match head {
-            Some(head) if self.ruled != 0 => self.rules_for(head),
+            Some(head) if self.ruled != 0 && !seeded("rules-ignored") => self.rules_for(head),
             _ => 0,
         };
         let mut mask = by_key | by_rule;
         if self.combinations.get(mask).is_none() {
-            mask = self.combinations.part(by_rule, by_key & !by_rule);
+            mask = match seeded("key-goes-before-rule") {
+                true => self.combinations.part(by_key, by_rule),
+                false => self.combinations.part(by_rule, by_key & !by_rule),
+            };
         }
         let set = self.combinations.get(mask);
         Admission {

@@ -76,3 +76,28 @@ fn interface(service: &str) -> u64 {
         id << 8 | u64::from(byte) | 1 << 63
     })
 }
+
+/// Sets of two versions of one service.
+pub(crate) fn two_sets() -> (Arc<VersionSet>, Arc<VersionSet>) {
+    (
+        Arc::new(set("a *", "a@1.0.0")),
+        Arc::new(set("a *", "a@2.0.0")),
+    )
+}
+
+/// Chance that is the same in every run (splitmix64).
+pub(crate) struct Chance(pub(crate) u64);
+
+impl Chance {
+    pub(crate) fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    /// At least 0 and below 1.
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
