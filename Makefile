@@ -1,6 +1,6 @@
 # The commands people use. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench prepare
+.PHONY: help build demo test lint mutants bench prepare
 
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
@@ -21,6 +21,9 @@ lint: prepare ## check format and lints
 	@scripts/check-tools --lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+mutants: prepare ## seed each bug of a list, and see which test catches it
+	@scripts/mutation-gate
 
 bench: prepare ## measure the call path; the numbers also go to target/bench.json
 	$(CARGO) run --release --locked -p isolith-runtime --bin isolith-bench
