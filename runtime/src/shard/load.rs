@@ -20,7 +20,9 @@ impl Shard {
     /// # Cancel safety
     /// Dropping the future drops the isolate that it was loading.
     pub(crate) async fn load(self: &Rc<Self>, program: Arc<Program>) -> Result<(), LoadError> {
-        if self.loaded(program.id().digest).is_some() {
+        if let Some(isolate) = self.loaded(program.id().digest) {
+            // It may serve a set that drains; it is needed whenever that ends.
+            isolate.life.set(Life::Ready);
             return Ok(());
         }
         let slot = self.take_slot();
@@ -63,14 +65,19 @@ impl Shard {
     /// # Errors
     /// The digest of a bundle that is not loaded here.
     pub(crate) fn wire(&self, set: Arc<VersionSet>) -> Result<(), Digest> {
-        if self
-            .sets
-            .borrow()
+        let known = self.sets.borrow();
+        if let Some(known) = known
             .iter()
-            .any(|known| known.set.digest() == set.digest())
+            .find(|known| known.set.digest() == set.digest())
         {
+            // It may drain, and its last pin may end before the table names it again.
+            known.life.set(SetLife::Wired);
+            for isolate in known.isolates() {
+                isolate.life.set(Life::Serving);
+            }
             return Ok(());
         }
+        drop(known);
         let mut isolates = Vec::with_capacity(set.bundles().len());
         for facts in set.bundles() {
             let digest = facts.id.digest;

@@ -482,6 +482,35 @@ fn a_set_that_is_about_to_be_published_survives_the_unloading_of_another() {
     });
 }
 
+/// A rollback to a set that still drains, whose last pin ends between wiring and publication.
+#[test]
+fn a_draining_set_that_is_about_to_be_published_again_stays() {
+    on_shard(|| async {
+        let world = serve(&[auth("1.0.0"), MIDDLE, FRONT], "front", Limits::default()).await;
+        let old = Arc::clone(world.routing.load().combinations().base());
+        let held = world.shard.admit(0, None, arrival()).unwrap();
+        let schema = SampleSchema::new(SCHEMA).unwrap();
+        let programs = programs(&schema, &[auth("1.1.0"), MIDDLE, FRONT]);
+        let set = solve_samples(&programs, "front").unwrap();
+        world.shard.load(Arc::clone(&programs[0])).await.unwrap();
+        world.shard.wire(Arc::clone(&set)).unwrap();
+        world.publish(set);
+        world.shard.sweep();
+
+        world.shard.wire(Arc::clone(&old)).unwrap();
+        drop(held);
+        world.shard.sweep();
+        world.publish(old);
+        let pin = world.shard.admit(0, None, arrival()).unwrap();
+        let seen = world.get(&pin, "http://shop/?pause=0").await.unwrap();
+        assert_eq!(seen, ["1.0.0"; 7].join(" "));
+        // Out of force once more, it goes.
+        drop(pin);
+        world.shard.sweep();
+        assert!(!world.loaded().contains(&"auth@1.1.0".to_owned()));
+    });
+}
+
 #[test]
 fn a_mebibyte_reaches_the_callee_and_comes_back_without_a_copy() {
     on_shard(|| async {

@@ -20,6 +20,8 @@ pub(crate) struct Target {
 ///
 /// ```text
 /// Wired ──▶ Published ──▶ (dropped, once the table names it no more and no pin holds it)
+///   ▲           │
+///   └───────────┘ wired again while it drains
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SetLife {
