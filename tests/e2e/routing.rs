@@ -4,12 +4,17 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::bundles::bundles;
-use crate::support::case;
+use crate::support::bundles::{bundle, bundles};
+use crate::support::command::json;
 use crate::support::http1::Request;
 use crate::support::server::Server;
+use crate::support::{case, eventually};
 
 const LAB: [&str; 2] = ["tests/cases/lab/front", "tests/cases/lab/greeter"];
+/// greeter 1.1.0, as good as 1.0.0.
+const NEXT: &str = "tests/cases/refused/next";
+/// greeter 1.2.0, which fails every third time.
+const FLAKY: &str = "tests/cases/rollouts/flaky";
 
 fn lab(routing: &str) -> Server {
     let app = fs::read_to_string(case("lab/app.toml")).unwrap();
@@ -69,4 +74,75 @@ fn an_override_that_cannot_apply_is_an_error_that_says_why() {
     let both = hello().header("isolith-pin", pin);
     let both = both.header("isolith-override", "greeter=\"1.0.0\"");
     server.send(&both).problem(400);
+}
+
+fn start(server: &Server, name: &str, folder: &str, options: &[&str]) {
+    let file = bundle(folder);
+    let words = ["rollout", "start", name, file.to_str().unwrap(), "--manual"];
+    server.control(&[&words[..], options].concat()).done();
+}
+
+fn served_by(server: &Server, request: Request) -> String {
+    let reply = server.send(&request);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()["servedBy"].as_str().unwrap().to_owned()
+}
+
+/// P9: what a client is recognised by decides, whichever connection it comes by; a rule goes before.
+#[test]
+fn a_client_is_recognised_by_its_cookie_and_a_rule_goes_before() {
+    let server = lab("key = \"cookie:uid\"");
+    start(&server, "greeter", NEXT, &["--match", "header:x-team=blue"]);
+    server.control(&["rollout", "set", "greeter", "50%"]).done();
+    let as_user = |user: usize| hello().header("cookie", format!("a=b; uid=user-{user}"));
+    let mut seen = std::collections::BTreeMap::<String, usize>::new();
+    for user in 0..60 {
+        let first = served_by(&server, as_user(user));
+        assert_eq!(served_by(&server, as_user(user)), first, "user {user}");
+        *seen.entry(first).or_default() += 1;
+        assert_eq!(
+            served_by(&server, as_user(user).header("x-team", "blue")),
+            "1.1.0"
+        );
+    }
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    // A token holds against the rollout, too.
+    let old = (0..60)
+        .find(|user| served_by(&server, as_user(*user)) == "1.0.0")
+        .unwrap();
+    let token = server
+        .send(&as_user(old))
+        .header("isolith-pin")
+        .unwrap()
+        .to_owned();
+    let pinned = || {
+        as_user(old)
+            .header("x-team", "blue")
+            .header("isolith-pin", &token)
+    };
+    assert_eq!(served_by(&server, pinned()), "1.0.0");
+}
+
+/// A version that no request sees gets copies; what they are answered is counted, and no client
+/// notices.
+#[test]
+fn copies_of_requests_are_compared_and_counted() {
+    let server = lab("");
+    start(&server, "greeter", FLAKY, &["--shadow", "100%"]);
+    for _ in 0..30 {
+        assert_eq!(served_by(&server, hello()), "1.0.0");
+    }
+    let counts = eventually("all copies are compared", || {
+        let status = json(&server.control(&["rollout", "status", "--json"]).done());
+        let shadows = status["rollouts"][0]["shadows"].clone();
+        let sum: u64 = shadows
+            .as_object()?
+            .values()
+            .filter_map(Value::as_u64)
+            .sum();
+        (sum == 30).then_some(shadows)
+    });
+    // Every third one fails, which the front answers with a status of its own.
+    assert_eq!(counts["alike"].as_u64().unwrap() / 10, 2, "{counts}");
+    assert_eq!(counts["skipped"], 0);
 }
