@@ -15,7 +15,8 @@ const LAB: [&str; 2] = ["tests/cases/lab/front", "tests/cases/lab/greeter"];
 /// greeter 1.1.0
 const NEXT: &str = "tests/cases/refused/next";
 
-/// How often the process is killed while it is being changed.
+/// How often the process is killed while it is being changed. `ISOLITH_TEST_KILLS=200` has it
+/// killed more often.
 const KILLS: u64 = 20;
 
 fn lab() -> Server {
@@ -158,7 +159,9 @@ fn a_kill_loses_nothing_that_was_acknowledged() {
     let controls = server.controls();
     // The number of the newest change.
     let mut acknowledged = 2;
-    for round in 0..KILLS {
+    let kills = std::env::var("ISOLITH_TEST_KILLS");
+    let kills = kills.map_or(KILLS, |kills| kills.parse().unwrap());
+    for round in 0..kills {
         let stop = AtomicBool::new(false);
         let newest = std::thread::scope(|scope| {
             let changes = scope.spawn(|| {
@@ -204,7 +207,7 @@ fn a_kill_loses_nothing_that_was_acknowledged() {
         acknowledged = last;
     }
     assert!(
-        acknowledged > 2 + KILLS / 2,
+        acknowledged > 2 + kills / 2,
         "hardly anything was changed: {acknowledged}"
     );
 }
