@@ -203,7 +203,10 @@ impl Shard {
         by: Choice,
         arrival: Arrival,
     ) -> Result<Pin, CallError> {
-        set.life.set(SetLife::Published);
+        // A token may name a set that drains and is about to be published again.
+        if by != Choice::Token {
+            set.life.set(SetLife::Published);
+        }
         let versions = Arc::clone(&set.set);
         let mut roots = self.roots.borrow_mut();
         let trace = self.trace.as_ref();
