@@ -55,6 +55,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Sign a bundle file, in place
+    Sign {
+        /// The bundle file
+        file: PathBuf,
+        /// The Ed25519 private key, PEM: `openssl genpkey -algorithm ed25519 -out key.pem`
+        #[arg(long, value_name = "KEY.pem")]
+        key: PathBuf,
+    },
     /// Write TypeScript declarations of a service's interfaces into its folder
     Types {
         /// The folder with isolith.toml
@@ -196,6 +204,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Build { dir, output } => files::build(&dir, output.as_deref()),
         Command::Inspect { file, json } => files::inspect(&file, json),
+        Command::Sign { file, key } => files::sign(&file, &key),
         Command::Types { dir } => files::types(&dir),
         Command::Check { files } => check::check(&files),
         Command::Serve {

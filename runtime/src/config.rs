@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use given::SecretSource;
-pub(crate) use given::{Given, Grants, Secret};
+pub(crate) use given::{AllGiven, Given, Grants, Secret};
+use given::{SecretSource, TrustConfig};
 use isolith_services::{Problem, Problems};
 use isolith_versions::{RolloutName, ServiceName};
 pub(crate) use rollouts::{
@@ -56,6 +56,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("secrets", &[]),
     ("grants", &[]),
     ("rollouts", &[]),
+    ("trust", TrustConfig::KEYS),
 ];
 
 /// Tables whose keys are names that people give.
@@ -80,6 +81,9 @@ pub(crate) struct AppConfig {
     /// Where the secrets that manifests declare are kept, by service.
     #[serde(default, deserialize_with = "named")]
     secrets: BTreeMap<ServiceName, BTreeMap<String, SecretSource>>,
+    /// Whose bundles are taken.
+    #[serde(default)]
+    trust: TrustConfig,
     /// What services may do besides calling each other.
     #[serde(default, deserialize_with = "named")]
     grants: BTreeMap<ServiceName, Grants>,
@@ -194,7 +198,7 @@ impl AppConfig {
     ///
     /// # Errors
     /// If a secret is not where the file says it is.
-    pub(crate) fn given(&self) -> Result<BTreeMap<ServiceName, Given>, Problems> {
+    pub(crate) fn given(&self) -> Result<AllGiven, Problems> {
         let mut all: BTreeMap<ServiceName, Given> = BTreeMap::new();
         for (service, vars) in &self.vars {
             all.entry(service.clone()).or_default().vars = vars.clone();
@@ -209,7 +213,10 @@ impl AppConfig {
                 given.secrets.insert(name.clone(), secret);
             }
         }
-        Ok(all)
+        Ok(AllGiven {
+            services: all,
+            trust: self.trust.of(&self.file)?,
+        })
     }
 
     /// Where bundles, the control socket and the process's lock are kept.

@@ -36,7 +36,7 @@ pub(crate) use rollouts::Steer;
 use rollouts::Watch;
 pub(crate) use start::Stores;
 
-use crate::config::Given;
+use crate::config::AllGiven;
 use crate::error::CallError;
 use crate::limits::Limits;
 use crate::program::Program;
@@ -45,9 +45,6 @@ use crate::state::{Entry, Head, Kept, StateStore};
 
 /// Sets that are no longer in force and that a status can still describe, if they are pinned.
 const MAX_FORMER_SETS: usize = 64;
-
-/// What the application gives its services.
-pub(crate) type AllGiven = BTreeMap<ServiceName, Given>;
 
 /// Why a change was not carried out: lines for a person.
 #[derive(Debug, thiserror::Error)]

@@ -169,6 +169,9 @@ pub(crate) enum LoadError {
         /// The secret's name.
         name: String,
     },
+    /// It is not signed as the application requires.
+    #[error(transparent)]
+    Distrusted(#[from] isolith_services::bundle::SignatureError),
     /// It asks for outbound requests that the application does not grant.
     #[error(
         "{bundle}: binding {name} asks to fetch {origin}, which is not granted; add it to `fetch` \

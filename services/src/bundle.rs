@@ -10,6 +10,7 @@
 //! a file that somebody changes afterwards must not change a checked bundle.
 
 mod content;
+mod signature;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,6 +24,8 @@ use capnp::Word;
 use capnp::message::{self, ReaderOptions, SegmentArray};
 use isolith_capnp::bundle_capnp::envelope;
 use isolith_versions::{BundleFacts, BundleId, Digest};
+
+pub use signature::{SignatureError, Signer, SigningKey, Trust};
 
 pub use content::{Content, ExportContent, ImportContent, ModuleContent};
 
@@ -107,7 +110,9 @@ struct Checked {
     /// Where in the file the modules' three texts are; all of them are UTF-8.
     modules: Vec<[Range<usize>; 3]>,
     schema: Range<usize>,
-    signed: bool,
+    /// The content message in the file.
+    content: Range<usize>,
+    signer: Option<Signer>,
 }
 
 impl Bundle {
@@ -220,9 +225,14 @@ impl Bundle {
         &self.0.dependencies
     }
 
-    /// Whether the file carries a signature. Nobody has checked it.
-    pub fn signed(&self) -> bool {
-        self.0.signed
+    /// Who signed the file, if anybody did. The signature fits; see [`Trust`] for what it is worth.
+    pub fn signer(&self) -> Option<Signer> {
+        self.0.signer
+    }
+
+    /// The content message, which the digest is of.
+    fn content(&self) -> &[u8] {
+        self.bytes(&self.0.content)
     }
 
     /// The whole file.
@@ -338,7 +348,8 @@ fn check(length: usize, words: &[Word]) -> Result<Checked, BundleError> {
     if seal(content, named, signature, signer)? != file {
         return Err(BundleError::Corrupt("it has stray bytes".to_owned()));
     }
-    content::check(file, content, named, !signature.is_empty())
+    let signer = signature::check(named, signature, signer)?;
+    content::check(file, content, named, signer)
 }
 
 /// Where `part` lies in `whole`, of which it is a slice.

@@ -22,8 +22,8 @@ pub struct Inspection {
     pub size_bytes: usize,
     /// Whether it handles HTTP.
     pub http: bool,
-    /// Whether the file carries a signature, which nobody checked.
-    pub signed: bool,
+    /// The public key that signed the file, `ed25519:` and 64 hex digits.
+    pub signed_by: Option<String>,
     /// What it serves.
     pub exports: Vec<InspectedExport>,
     /// What it asks for.
@@ -117,7 +117,7 @@ impl Inspection {
             digest: bundle.digest().to_string(),
             size_bytes: bundle.file_bytes().len(),
             http: bundle.http(),
-            signed: bundle.signed(),
+            signed_by: bundle.signer().map(|signer| signer.to_string()),
             exports: exports.collect(),
             imports: imports.collect(),
             fetches: fetches.collect(),
@@ -140,10 +140,9 @@ impl fmt::Display for Inspection {
         writeln!(
             f,
             "  signed   {}",
-            if self.signed {
-                "yes, not checked"
-            } else {
-                "no"
+            match &self.signed_by {
+                Some(signer) => format!("by {signer}"),
+                None => "no".to_owned(),
             }
         )?;
         let limit = |value: u32, unit: &str| match value {

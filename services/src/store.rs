@@ -107,7 +107,10 @@ impl BundleStore {
 }
 
 /// Writes a file so that it is there whole or not at all, and makes its folder if needed.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// What the disk says; the file is as it was then.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let parent = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());

@@ -98,8 +98,8 @@ fn inspect_tells_what_a_bundle_serves_and_asks_for() {
         (&json!("front"), &json!("1.0.0"))
     );
     assert_eq!(
-        (&front["http"], &front["signed"]),
-        (&json!(true), &json!(false))
+        (&front["http"], &front["signed_by"]),
+        (&json!(true), &json!(null))
     );
     assert_eq!(front["dependencies"], json!([]));
     let import = &front["imports"][0];

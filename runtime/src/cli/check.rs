@@ -8,9 +8,8 @@ use isolith_versions::ServiceName;
 
 use super::{files, print};
 use crate::app::Failure;
-use crate::config::{AppConfig, Given};
+use crate::config::AppConfig;
 use crate::deployment::{Catalog, Pool, require_http};
-use crate::program::Program;
 
 /// Wires the bundles of an application file, or the given bundle files, and prints the wiring.
 /// Files have no entry, so every service that no other one among them asks for is one.
@@ -41,11 +40,10 @@ pub(super) fn check(paths: &[PathBuf]) -> Result<(), Failure> {
     if let Some(app) = &app {
         require_http(&plan.set, &app.app.entry)?;
         // As a deployment would, short of running code: what is given, and interfaces.
-        let (all, none) = (app.given()?, Given::default());
+        let given = app.given()?;
         for bundle in &bundles {
             if plan.set.find(bundle.digest()).is_some() {
-                let given = all.get(&bundle.id().service).unwrap_or(&none);
-                Program::new(bundle, given)?;
+                given.program(bundle)?;
             }
         }
     }

@@ -5,9 +5,10 @@ use std::path::Path;
 use isolith_capnp::model::Schema;
 use isolith_capnp::typescript;
 use isolith_services::build::{self, BuildOptions};
-use isolith_services::bundle::Bundle;
+use isolith_services::bundle::{Bundle, SigningKey};
 use isolith_services::inspect::Inspection;
 use isolith_services::manifest::{InterfaceRef, Manifest};
+use isolith_services::store;
 
 use super::{note, print};
 use crate::app::Failure;
@@ -38,6 +39,17 @@ pub(super) fn inspect(file: &Path, json: bool) -> Result<(), Failure> {
         true => print(serde_json::to_string_pretty(&inspection)?),
         false => print(inspection.to_string().trim_end()),
     }
+}
+
+/// `isolith sign FILE --key KEY.pem`: prints who has signed.
+pub(super) fn sign(file: &Path, key: &Path) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(key)
+        .map_err(|error| format!("cannot read {}: {error}", key.display()))?;
+    let key = SigningKey::from_pem(&text).map_err(|error| format!("{}: {error}", key.display()))?;
+    let signed = key.sign(&open(file)?)?;
+    store::write_atomically(file, &signed)
+        .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    print(key.signer())
 }
 
 /// `isolith types DIR`: writes `isolith-schema.d.ts` and prints its path.

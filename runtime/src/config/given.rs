@@ -5,10 +5,14 @@ use std::fmt;
 use std::path::Path;
 
 use ipnet::IpNet;
+use isolith_services::bundle::{Bundle, SignatureError, Trust};
 use isolith_services::origin::{ORIGIN_HINT, OriginRule};
 use isolith_services::{Problem, Problems};
 use isolith_versions::ServiceName;
 use serde::de::{Deserialize, Deserializer, Error as _};
+
+use crate::error::LoadError;
+use crate::program::Program;
 
 /// The longest secret that is read, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 << 10;
@@ -40,6 +44,23 @@ pub(crate) struct Grants {
     pub(crate) wasm: bool,
 }
 
+/// What all services are given, and whose bundles are taken.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AllGiven {
+    pub(crate) services: BTreeMap<ServiceName, Given>,
+    pub(crate) trust: Trust,
+}
+
+/// `[trust]`
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TrustConfig {
+    /// Public keys, as `isolith sign` prints them.
+    keys: Vec<String>,
+    /// Whether each bundle must be signed by one of them.
+    require: bool,
+}
+
 /// A value that must not be shown: every way of printing it is blind.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
@@ -52,6 +73,45 @@ pub(crate) enum SecretSource {
     File(String),
     /// In a variable of the process's environment.
     Env(String),
+}
+
+impl AllGiven {
+    /// Makes a bundle that is trusted ready to load, with what its service is given.
+    ///
+    /// # Errors
+    /// As [`Program::new`]; if the bundle is not signed as it must be.
+    pub(crate) fn program(&self, bundle: &Bundle) -> Result<Program, LoadError> {
+        self.trust.check(bundle)?;
+        match self.services.get(&bundle.id().service) {
+            Some(given) => Program::new(bundle, given),
+            None => Program::new(bundle, &Given::default()),
+        }
+    }
+}
+
+impl TrustConfig {
+    pub(crate) const KEYS: &[&str] = &["keys", "require"];
+
+    /// # Errors
+    /// If a key is none, or signatures are required and no key is given.
+    pub(crate) fn of(&self, file: &Path) -> Result<Trust, Problems> {
+        let fail = |message: String, hint: &str| {
+            Problems::from(Problem::new(file.display().to_string(), message, hint))
+        };
+        if self.require && self.keys.is_empty() {
+            let message = "[trust] requires signatures and names no key".to_owned();
+            return Err(fail(
+                message,
+                "add `keys = [\"ed25519:...\"]`, as `isolith sign` prints them",
+            ));
+        }
+        let keys = self.keys.iter().map(|key| key.parse());
+        let keys: Result<_, SignatureError> = keys.collect();
+        Ok(Trust {
+            keys: keys.map_err(|error| fail(format!("[trust] keys: {error}"), ""))?,
+            required: self.require,
+        })
+    }
 }
 
 impl Secret {

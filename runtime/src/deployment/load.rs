@@ -9,7 +9,6 @@ use isolith_services::bundle::Bundle;
 use isolith_versions::{Digest, VersionSet};
 
 use super::{Deployment, Refused, blocking};
-use crate::config::Given;
 use crate::error::LoadError;
 use crate::program::Program;
 
@@ -80,7 +79,10 @@ impl Deployment {
         let (store, given, sets) = (self.store.clone(), self.given.clone(), sets.to_vec());
         let running = running.clone();
         blocking(move || {
-            let none = Given::default();
+            let distrusted = |bundle: &Bundle| given.trust.check(bundle).err();
+            if let Some(reason) = report(bundles.iter().filter_map(distrusted).map(Into::into)) {
+                return Err(reason);
+            }
             let mut programs = BTreeMap::new();
             let mut failures = Vec::new();
             for facts in sets.iter().flat_map(|set| set.bundles()) {
@@ -99,8 +101,7 @@ impl Deployment {
                         .get(&digest)
                         .map_err(|error| Refused(error.to_string()))?,
                 };
-                let given = given.get(&facts.id.service).unwrap_or(&none);
-                match Program::new(&bundle, given) {
+                match given.program(&bundle) {
                     Ok(program) => drop(programs.insert(digest, Arc::new(program))),
                     Err(error) => failures.push(error),
                 }

@@ -78,7 +78,11 @@ impl Deployment {
         let known = layout.catalog.world().bundles().iter();
         let services: BTreeSet<_> = known.map(|bundle| &bundle.id.service).collect();
         let given = config.given().map_err(|error| Refused(error.to_string()))?;
-        for service in given.keys().filter(|name| !services.contains(name)) {
+        for service in given
+            .services
+            .keys()
+            .filter(|name| !services.contains(name))
+        {
             tracing::warn!(
                 "[vars.{service}], [secrets.{service}] or [grants.{service}] names a service that \
                  is not deployed"

@@ -10,8 +10,8 @@ use isolith_versions::{
 };
 
 use super::{
-    BundleError, Checked, FORMAT_VERSION, canonical, corrupt, range_in, reader_options, seal,
-    segment,
+    BundleError, Checked, FORMAT_VERSION, Signer, canonical, corrupt, range_in, reader_options,
+    seal, segment,
 };
 use crate::lock::Dependency;
 use crate::manifest::Limits;
@@ -191,7 +191,7 @@ pub(super) fn check(
     file: &[u8],
     content: &[u8],
     digest: Digest,
-    signed: bool,
+    signer: Option<Signer>,
 ) -> Result<Checked, BundleError> {
     let segments = [segment(content)?];
     let options = reader_options(content.len());
@@ -316,7 +316,8 @@ pub(super) fn check(
         dependencies,
         modules,
         schema,
-        signed,
+        content: range_in(file, content),
+        signer,
     })
 }
 
