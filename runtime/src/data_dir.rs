@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use isolith_services::store::{BundleStore, StoreError};
@@ -46,7 +47,12 @@ impl DataDir {
             path: path.to_owned(),
             source,
         };
-        fs::create_dir_all(path).map_err(unusable)?;
+        // Made for this user alone; one that is there keeps the mode that somebody chose.
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path);
+        made.map_err(unusable)?;
         let lock = File::options()
             .create(true)
             .truncate(false)

@@ -23,6 +23,8 @@ mod failing_handlers;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod hostile_reach;
+#[cfg(test)]
 mod http_limits;
 #[cfg(test)]
 mod http_streams;

@@ -1,7 +1,7 @@
 //! What a service can reach: the hosts that it was granted, its own secrets, and nothing else.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -381,5 +381,81 @@ fn secrets_reach_their_service_and_nothing_that_is_printed() {
             None => assert_eq!(ran.code, Some(0), "{ran:?}"),
             Some(expected) => assert!(ran.stderr.contains(expected), "{ran:?}"),
         }
+    }
+}
+
+/// Ed25519 private keys as `openssl genpkey` writes them, of no secret.
+const KEYS: [&str; 2] = [
+    "MC4CAQAwBQYDK2VwBCIEIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB",
+    "MC4CAQAwBQYDK2VwBCIEIAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC",
+];
+
+#[test]
+fn only_bundles_signed_by_a_trusted_key_are_served_where_that_is_required() {
+    let origins = ["https://example.com".to_owned()];
+    let probe = Probe::build(&origins, "");
+    let folder = probe.folder.path();
+    let sign = |bundle: &Path, key: usize| {
+        let file = folder.join("key.pem");
+        let body = KEYS[key];
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+        fs::write(&file, pem).unwrap();
+        let key = ["--key".as_ref(), file.as_os_str()];
+        let line = ["sign".as_ref(), bundle.as_os_str()].into_iter().chain(key);
+        run(line).done().trim().to_owned()
+    };
+    let unsigned = folder.join("unsigned.isolith");
+    let foreign = folder.join("foreign.isolith");
+    fs::copy(&probe.bundle, &unsigned).unwrap();
+    fs::copy(&probe.bundle, &foreign).unwrap();
+    let before = run(["inspect".as_ref(), probe.bundle.as_os_str()]).done();
+    let (signer, other) = (sign(&probe.bundle, 0), sign(&foreign, 1));
+    let after = run(["inspect".as_ref(), probe.bundle.as_os_str()]).done();
+    assert!(before.contains("signed   no"), "{before}");
+    assert!(after.contains(&format!("signed   by {signer}")), "{after}");
+    assert_ne!(signer, other);
+
+    let trust = format!("[trust]\nkeys = [\"{signer}\"]\nrequire = true\n");
+    let more = grants(&origins, "") + &trust;
+    let server = probe.serve(&more, &[]);
+    assert_eq!(server.get("/").status, 200);
+    for (bundle, reason) in [
+        (
+            &unsigned,
+            "probe@1.0.0 is not signed, and [trust] requires it",
+        ),
+        (
+            &foreign,
+            &*format!("is signed by {other}, which is none of the keys"),
+        ),
+    ] {
+        let ran = server.deploy(bundle);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains(reason), "{reason}: {ran:?}");
+    }
+    drop(server);
+
+    let mut bytes = fs::read(&probe.bundle).unwrap();
+    let at = bytes.len() - 40;
+    bytes[at] ^= 1;
+    let broken = folder.join("broken.isolith");
+    fs::write(&broken, bytes).unwrap();
+    let file = folder.join("app.toml");
+    for (bundle, trust, reason) in [
+        ("unsigned", &*trust, "is not signed"),
+        ("foreign", &*trust, "none of the keys"),
+        ("broken", "", "corrupt"),
+        ("probe", "[trust]\nrequire = true\n", "names no key"),
+        (
+            "probe",
+            "[trust]\nkeys = [\"ed25519:12\"]\n",
+            "is not a public key",
+        ),
+    ] {
+        let text = app(&(grants(&origins, "") + trust));
+        fs::write(&file, text.replace("dist/*", bundle)).unwrap();
+        let ran = run(["check".as_ref(), file.as_os_str()]);
+        assert_eq!(ran.code, Some(1), "{bundle}: {ran:?}");
+        assert!(ran.stderr.contains(reason), "{bundle}: {ran:?}");
     }
 }

@@ -10,7 +10,7 @@ use isolith_capnp::error_capnp::call_error::Kind;
 
 use super::exchange::WriteState;
 use super::keys::from_words;
-use super::thrown::redact;
+use super::thrown::{error_text, redact};
 use super::{Isolate, Segment};
 use crate::error::{CallError, Origin};
 use crate::http::{HttpBody, HttpResponse};
@@ -88,7 +88,11 @@ fn text(scope: Scope<'_, '_, '_>, args: &Args<'_>, index: i32) -> String {
 
 /// A text that leaves the isolate, without the service's secrets.
 fn public_text(scope: Scope<'_, '_, '_>, args: &Args<'_>, index: i32) -> String {
-    let text = text(scope, args, index);
+    let value = args.get(index);
+    let text = match value.is_string() {
+        true => error_text(scope, value),
+        false => String::new(),
+    };
     redact(scope, text)
 }
 
@@ -135,7 +139,7 @@ fn error_argument(
     let service = text(scope, args, first + 3);
     let error = CallError {
         kind: kind_from_name(&kind),
-        name: text(scope, args, first + 1),
+        name: public_text(scope, args, first + 1),
         message: public_text(scope, args, first + 2),
         origin: None,
         stack: public_text(scope, args, first + 5),

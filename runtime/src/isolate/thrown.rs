@@ -27,7 +27,7 @@ pub(super) fn caught(
     let (message, stack) = match scope.exception() {
         Some(error) => {
             let line = scope.message().and_then(|m| m.get_line_number(scope));
-            let message = error.to_rust_string_lossy(scope);
+            let message = error_text(scope, error);
             let message = redact(scope, message);
             let stack = describe(scope, error);
             // A syntax error has no stack of its own; its message knows the place.
@@ -60,8 +60,24 @@ pub(super) fn describe(
                 .get(scope, key.into())
                 .filter(|stack| stack.is_string())
         });
-    let text = stack.unwrap_or(error).to_rust_string_lossy(scope);
+    let text = error_text(scope, stack.unwrap_or(error));
     redact(scope, text)
+}
+
+/// What of an error's text leaves its isolate, in UTF-16 units.
+const ERROR_TEXT_UNITS: usize = 16 << 10;
+
+/// The beginning of a value's text; nothing if it has none. May run JavaScript of the service.
+pub(super) fn error_text(scope: &v8::PinScope<'_, '_>, value: v8::Local<'_, v8::Value>) -> String {
+    let Some(text) = value.to_string(scope) else {
+        return String::new();
+    };
+    if text.length() <= ERROR_TEXT_UNITS {
+        return text.to_rust_string_lossy(scope);
+    }
+    let mut units = vec![0; ERROR_TEXT_UNITS];
+    text.write_v2(scope, 0, &mut units, v8::WriteFlags::empty());
+    String::from_utf16_lossy(&units) + "..."
 }
 
 /// The text without the secrets of the service that it comes from.

@@ -69,6 +69,8 @@
       releaseAfter(promise, frame);
     }
   }
+  // Nobody else may make one: a frame of one's own invention could name another's request.
+  delete Context.prototype.constructor;
   freeze(Context.prototype);
 
   async function releaseAfter(promise, frame) {
@@ -82,6 +84,8 @@
 
   // An error that crossed from another service, or that the host raised for a call.
   class CallError extends Error {
+    // What the host said. The public fields are the service's to change, and are not believed.
+    #told;
     constructor(kind, name, text, service, version, stack, label) {
       const where = service === '' ? label : `${label} (${service}@${version})`;
       super(`${where}: ${name === '' || name === 'Error' ? '' : name + ': '}${text}`);
@@ -91,6 +95,12 @@
       this.remoteName = name;
       this.remoteMessage = text;
       if (stack !== '') this.remoteStack = stack;
+      this.#told = [kind, name, text, service, version, stack];
+    }
+    static told(error) {
+      if (typeof error !== 'object' || error === null || !(#told in error)) return undefined;
+      const t = error.#told;
+      return [t[0], t[1], t[2], t[3], t[4], t[5] === '' ? `${error.stack}` : t[5]];
     }
     get name() {
       return 'CallError';
@@ -99,6 +109,9 @@
       return this.kind === 'overloaded' || this.kind === 'disconnected';
     }
   }
+  const toldBy = CallError.told;
+  delete CallError.told;
+  delete CallError.prototype.constructor;
 
   let bundle;
   // What the main module's code is named by in a stack.
@@ -260,10 +273,8 @@
   // What a thrown value says about itself. Its getters are the service's code and may throw.
   function describe(error) {
     try {
-      if (error instanceof CallError) {
-        return [error.kind, error.remoteName, error.remoteMessage, error.service, error.version,
-          `${error.remoteStack ?? error.stack}`];
-      }
+      const told = toldBy(error);
+      if (told !== undefined) return told;
       if (error instanceof message.MessageError) {
         return ['badMessage', error.name, error.message, '', '', ''];
       }

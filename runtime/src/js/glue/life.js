@@ -54,15 +54,18 @@
     internals.setContinuationAccess(getContext, setContext);
   }
 
-  // Once, after the main module was evaluated: constructs what it exports.
+  // Once, after the main module was evaluated: constructs what it exports. It counts instead of
+  // iterating, since the module may have replaced what iterates.
   function start(namespace) {
-    for (const entry of served) {
+    for (let i = 0; i < served.length; i++) {
+      const entry = served[i];
       const Class = namespace[entry.className];
       if (typeof Class !== 'function') {
         throw new TypeError(`[exports.${entry.name}] names class "${entry.className}", which the main module does not export`);
       }
       entry.instance = new Class(env);
-      for (const method of entry.methods) {
+      for (let m = 0; m < entry.methods.length; m++) {
+        const method = entry.methods[m];
         if (method !== undefined && typeof entry.instance[method.name] !== 'function') {
           throw new TypeError(`class ${entry.className} lacks method "${method.name}", which its interface declares`);
         }
