@@ -13,6 +13,8 @@ mod request;
 mod response;
 mod shadow;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;

@@ -73,13 +73,14 @@
 
   // Writes a stream to the client; settles when it is complete or the client is gone.
   function pump(exchange, stream) {
+    const frame = getContext();
     return new Promise((resolve, reject) => {
       const onChunk = (bytes) => {
         const state = host.writeBody(exchange, bytes);
         if (state === 0) {
           body.pull();
         } else if (state === 1) {
-          writes[exchange] = body.pull;
+          writes[exchange] = resume;
         } else {
           body.cancel(new TypeError(CLIENT_GONE));
           abort(exchange, CLIENT_GONE);
@@ -89,6 +90,13 @@
       const onEnd = () => {
         host.endBody(exchange);
         resolve();
+      };
+      // The host calls it; the stream goes on as the request that it answers.
+      const resume = () => {
+        const before = getContext();
+        setContext(frame);
+        body.pull();
+        setContext(before);
       };
       const body = internals.pumpBody(stream, onChunk, onEnd, reject);
       body.pull();
