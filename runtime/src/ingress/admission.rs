@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::Request;
 use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 use isolith_versions::evidence::Choice;
-use isolith_versions::{RequestHead, sticky_key};
+use isolith_versions::{RequestHead, seeded, sticky_key};
 
 use super::{OVERRIDE, PIN, Settings};
 use crate::config::{OverrideGate, StickyKey};
@@ -44,7 +44,9 @@ pub(super) async fn admit<B>(
     arrival: Arrival,
 ) -> Result<Admitted, Refusal> {
     let headers = request.headers();
-    let pin = match (single_token(headers)?, headers.contains_key(OVERRIDE)) {
+    let token = single_token(headers)?.filter(|_| !seeded("retry-readmits"));
+    let overrides = headers.contains_key(OVERRIDE) && !seeded("override-ignored");
+    let pin = match (token, overrides) {
         (None, false) => {
             let key = key(&settings.routing.key, headers);
             let pin = shard.admit(key, Some(&Head(request)), arrival);
@@ -147,6 +149,7 @@ fn single_token(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Refusal> {
 /// The key that decides what a rollout shows to the client.
 fn key(by: &StickyKey, headers: &HeaderMap) -> u64 {
     let text = match by {
+        _ if seeded("key-ignored") => None,
         StickyKey::Random => None,
         StickyKey::Header(name) => headers.get(name).map(HeaderValue::as_bytes),
         StickyKey::Cookie(name) => cookie(headers, name.as_bytes()),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use isolith_versions::seeded;
 
 use super::request::{connection_options, is_hop_by_hop};
 use crate::http::{BodyStream, HttpBody, HttpResponse, RequestId};
@@ -70,7 +71,7 @@ impl ResponseBody {
         if let (Source::Stream(_), Some(pin)) = (&self.source, &pin) {
             pin.streams();
         }
-        if !self.is_end_stream() {
+        if !self.is_end_stream() && !seeded("stream-drops-its-lease") {
             self.hold = Some(Hold { pin, request });
         }
         self

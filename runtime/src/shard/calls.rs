@@ -49,6 +49,14 @@ impl CallTable {
         }
     }
 
+    /// The root of some call that `callee` has not answered yet. Takes time in proportion to all
+    /// calls.
+    pub(crate) fn root_at(&self, callee: &Rc<Isolate>) -> Option<RootKey> {
+        let mut calls = self.calls.values();
+        let call = calls.find(|call| Rc::ptr_eq(&call.callee, callee))?;
+        Some(call.root)
+    }
+
     /// Takes out every call for which `which` holds. Takes time in proportion to all calls.
     pub(crate) fn take(&mut self, which: impl Fn(&Call) -> bool) -> Vec<Call> {
         let keys: Vec<CallKey> = self

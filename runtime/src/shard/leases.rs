@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::Digest;
+use isolith_versions::{Digest, seeded};
 
 use super::Shard;
 use super::roots::{Asker, Holder, Root};
@@ -52,6 +52,9 @@ impl Shard {
 
     /// Ends the roots for which `which` holds. Takes time in proportion to all roots and calls.
     fn evict_where(&self, which: impl Fn(&Root) -> bool, reason: &str) -> usize {
+        if seeded("evict-does-nothing") {
+            return 0;
+        }
         let evicted = self.roots.borrow_mut().take(which);
         if evicted.is_empty() {
             return 0;
@@ -103,6 +106,9 @@ impl Shard {
 
     /// When the next root's time on a draining set is over.
     fn drain_due(&self) -> Option<Instant> {
+        if seeded("drain-without-end") {
+            return None;
+        }
         let roots = self.roots.borrow();
         let due = |root: &Root| Some(drain_since(root)? + self.limits.drain);
         roots.iter().filter_map(due).min()

@@ -3,7 +3,7 @@
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use isolith_versions::{Digest, Use, VersionSet};
+use isolith_versions::{Digest, Use, VersionSet, seeded};
 
 use super::Shard;
 use super::watchdog::Leash;
@@ -132,12 +132,14 @@ impl Shard {
                     set.set_in_force();
                     return true;
                 }
+                if least == SetLife::Wired {
+                    // Nobody is about to publish it.
+                    set.life.set(SetLife::Published);
+                }
                 set.set_out_of_force();
                 // Besides this list, only roots hold a set.
-                let pinned = Rc::strong_count(set) > 1;
-                pinned
-                    || (least == SetLife::Published && set.life.get() == SetLife::Wired)
-                    || kept.contains(&set.set.digest())
+                let pinned = Rc::strong_count(set) > 1 && !seeded("unload-while-pinned");
+                pinned || set.life.get() == SetLife::Wired || kept.contains(&set.set.digest())
             });
             *sets = held;
             retired
@@ -177,11 +179,12 @@ impl Shard {
         let mut isolates = self.isolates.borrow_mut();
         let mut dropped = Vec::new();
         for place in isolates.iter_mut() {
-            if let Some(isolate) = place
-                && isolate.life.get() == life
-                && !sets.iter().any(|set| set.has(isolate))
-            {
-                dropped.extend(place.take());
+            let Some(isolate) = place.as_ref().filter(|of| of.life.get() == life) else {
+                continue;
+            };
+            match sets.iter().any(|set| set.has(isolate)) {
+                true => isolate.life.set(Life::Serving),
+                false => dropped.extend(place.take()),
             }
         }
         drop((sets, isolates));

@@ -32,7 +32,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::{Digest, LeaseKind, RoutingTable, ServiceName};
+use isolith_versions::{Digest, LeaseKind, RoutingTable, ServiceName, seeded};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Notify, watch};
 
@@ -229,7 +229,9 @@ impl Shard {
         let root = self.active(&mut roots, key)?;
         let (import, method) = (record.target >> 16, record.target & 0xffff);
         let import = usize::try_from(import).unwrap_or(usize::MAX);
-        let target = root.set.target(caller.slot, import).ok_or_else(|| {
+        let of_now = self.set_of_now();
+        let set = of_now.as_ref().unwrap_or(&root.set);
+        let target = set.target(caller.slot, import).ok_or_else(|| {
             CallError::host(
                 Kind::PinnedVersionGone,
                 "the version set of this request has no such edge",
@@ -326,6 +328,17 @@ impl Shard {
         }
     }
 
+    /// With a seeded bug: the set that a call leads by if it is resolved when it is made.
+    fn set_of_now(&self) -> Option<Rc<ShardSet>> {
+        seeded("resolve-at-call-time")
+            .then(|| self.find_set(self.routing.load().combinations().base()))?
+    }
+
+    /// With a seeded bug: whose request the isolate handles, as if it were one at a time.
+    fn root_of_isolate(&self, isolate: &Rc<Isolate>) -> Option<RootKey> {
+        seeded("pin-of-the-isolate").then(|| self.calls.borrow().root_at(isolate))?
+    }
+
     fn end_call(&self, call: &Call) {
         self.release(call.root, LeaseKind::Call);
     }
@@ -408,6 +421,7 @@ impl Home for Shard {
             let root = from_words::<RootKey>(record.root);
             match record.kind {
                 RecordKind::Call => {
+                    let root = self.root_of_isolate(isolate).unwrap_or(root);
                     if let Err(error) = self.accept(isolate, &record, root) {
                         isolate.push(Event::CallFailed {
                             pending: record.id.0,
@@ -416,6 +430,7 @@ impl Home for Shard {
                     }
                 }
                 RecordKind::Return => self.settle(isolate, &record),
+                RecordKind::Hold | RecordKind::Release if seeded("wait-until-loses-the-root") => {}
                 RecordKind::Hold => {
                     // A root that is over stays over; the promise then holds nothing.
                     let (kind, now) = (LeaseKind::Background, self.now.get());

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use isolith_capnp::error_capnp::call_error::Kind;
 use isolith_versions::evidence::Choice;
-use isolith_versions::{Admission, Digest, LeaseKind, RequestHead, RoutingTable, VersionSet};
+use isolith_versions::{
+    Admission, Digest, LeaseKind, RequestHead, RoutingTable, VersionSet, seeded,
+};
 use tokio::sync::oneshot;
 
 use super::Shard;
@@ -186,7 +188,9 @@ impl Shard {
     ) -> Result<Pin, CallError> {
         let known = {
             let sets = self.sets.borrow();
-            let known = sets.iter().find(|known| known.set.digest() == set);
+            let is_base = |of| self.routing.load().combinations().base().digest() == of;
+            let fits = |of| of == set || (seeded("fall-back-when-gone") && is_base(of));
+            let known = sets.iter().find(|known| fits(known.set.digest()));
             known.map(Rc::clone)
         };
         let known = known.ok_or_else(|| {

@@ -2,6 +2,7 @@
 
 mod cpu;
 mod leases;
+mod machine;
 mod samples;
 mod shadows;
 mod unloading;

@@ -27,7 +27,7 @@ pub(crate) struct Target {
 pub(crate) enum SetLife {
     /// A deployment is under way; the routing table is about to name it, or never will.
     Wired,
-    /// The routing table names it, or has named it.
+    /// The routing table names it, or has named it, or nobody is about to have it named any more.
     Published,
 }
 
