@@ -14,8 +14,9 @@ build: prepare ## build the isolith binary (the first time: a few minutes)
 demo: build ## build the example shop, serve it, and deploy a new version while requests are open
 	@scripts/demo $(BIN)/isolith
 
-test: lint build ## check format and lints, then run every test
+test: lint build ## check format and lints, run every test, and seed bugs to test the tests
 	$(CARGO) test --release --locked --workspace
+	@scripts/mutation-gate
 
 lint: prepare ## check format and lints
 	@scripts/check-tools --lint
