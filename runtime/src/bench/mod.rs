@@ -6,6 +6,7 @@
 mod bare;
 mod pins;
 mod typed;
+mod values;
 
 use std::path::Path;
 
@@ -29,6 +30,11 @@ struct Figures {
     /// With three rollouts under way.
     admission_ns: f64,
     pin_per_call_ns: f64,
+    read_scalar_ns: f64,
+    encode_small_ns: f64,
+    json_stringify_small_ns: f64,
+    decode_small_ns: f64,
+    json_parse_small_ns: f64,
     call_small_per_bare_async_hop: f64,
     call_1mib_per_call_small: f64,
     pin_share_of_call: f64,
@@ -78,6 +84,23 @@ pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
             100.0 * figures.pin_share_of_call
         ),
     );
+    let per_read = format!("{:.1} ns", figures.read_scalar_ns);
+    row(
+        "read a number of a message",
+        figures.read_scalar_ns,
+        per_read,
+    );
+    let beside = |json: f64, what: &str| format!("{json:.0} with JSON.{what}");
+    row(
+        "object of 5 fields into a message",
+        figures.encode_small_ns,
+        beside(figures.json_stringify_small_ns, "stringify"),
+    );
+    row(
+        "message read, all 5 fields",
+        figures.decode_small_ns,
+        beside(figures.json_parse_small_ns, "parse"),
+    );
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -92,12 +115,15 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
     // Once unmeasured: the engines compile, memory is touched for the first time.
     bench.round(CALLS / 2).await?;
     pins.round(CALLS / 2)?;
-    let mut columns: [Vec<f64>; 7] = Default::default();
+    let mut values = values::Loops::new()?;
+    values.round(CALLS)?;
+    let mut columns: [Vec<f64>; 12] = Default::default();
     for round in 0..ROUNDS {
         eprintln!("round {} of {ROUNDS}", round + 1);
         let bare = bare::measure(CALLS, 1).ok_or("the bare hop failed")?;
         let typed = bench.round(CALLS).await?;
         let pinned = pins.round(CALLS)?;
+        let value = values.round(CALLS)?;
         let figures = [
             bare.sync_ns,
             bare.async_ns,
@@ -106,6 +132,11 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
             typed.mib_ns,
             pinned.admission_ns,
             pinned.per_call_ns,
+            value.read_scalar_ns,
+            value.encode_small_ns,
+            value.json_stringify_small_ns,
+            value.decode_small_ns,
+            value.json_parse_small_ns,
         ];
         for (column, figure) in columns.iter_mut().zip(figures) {
             column.push(figure);
@@ -119,6 +150,11 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         call_1mib_ns,
         admission_ns,
         pin_per_call_ns,
+        read_scalar_ns,
+        encode_small_ns,
+        json_stringify_small_ns,
+        decode_small_ns,
+        json_parse_small_ns,
     ] = columns.each_mut().map(|column| median(column));
     Ok(Figures {
         bare_hop_ns,
@@ -128,6 +164,11 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         call_1mib_ns,
         admission_ns,
         pin_per_call_ns,
+        read_scalar_ns,
+        encode_small_ns,
+        json_stringify_small_ns,
+        decode_small_ns,
+        json_parse_small_ns,
         call_small_per_bare_async_hop: call_small_ns / bare_async_hop_ns,
         call_1mib_per_call_small: call_1mib_ns / call_small_ns,
         pin_share_of_call: pin_per_call_ns / call_small_ns,
