@@ -65,5 +65,14 @@ struct CallError {
 
     notGranted @15;
     # The service reached for what its manifest does not ask for or its deployment does not grant.
+
+    revoked @16;
+    # The capability was revoked by whoever serves it, or disposed of by its holder.
+
+    otherVersionSet @17;
+    # The capability belongs to a request that is pinned to another version set.
+
+    cancelled @18;
+    # The caller has given the call up.
   }
 }

@@ -215,6 +215,13 @@ fn classify(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
         ErrorKind::NotGranted => (internal, "not-granted", "The service may not reach that"),
         ErrorKind::NotSettled => (internal, "not-settled", "The service never answers"),
         ErrorKind::Evicted => (unavailable, "evicted", "The request was evicted"),
+        ErrorKind::Revoked => (internal, "revoked", "The capability was revoked"),
+        ErrorKind::OtherVersionSet => (
+            internal,
+            "other-version-set",
+            "The capability belongs to another version set",
+        ),
+        ErrorKind::Cancelled => (internal, "cancelled", "The call was given up"),
     }
 }
 

@@ -31,6 +31,13 @@ pub(crate) struct Limits {
     pub(crate) outbound_response_bytes: usize,
     /// What one isolate may write to the log; messages past it are dropped and counted.
     pub(crate) log_kib_per_second: u32,
+    /// Objects that one isolate has passed on and that others still hold.
+    pub(crate) capabilities_per_isolate: usize,
+    /// Objects passed on, and answers kept for pipelined calls, of one request.
+    pub(crate) capabilities_per_request: usize,
+    /// Bytes of streaming calls of one capability that are under way; past them the caller's
+    /// promise waits.
+    pub(crate) stream_window_bytes: usize,
     /// The JavaScript heap of an isolate whose bundle sets no limit of its own.
     pub(crate) heap_mib: u32,
     /// CPU time of one request inside one isolate, if the bundle sets no limit of its own:
@@ -63,6 +70,9 @@ impl Default for Limits {
             outbound_in_flight_per_isolate: 64,
             outbound_response_bytes: 64 << 20,
             log_kib_per_second: 256,
+            capabilities_per_isolate: 65_536,
+            capabilities_per_request: 16_384,
+            stream_window_bytes: 1 << 20,
             heap_mib: 256,
             cpu_ms_per_request: 100,
             cpu_ms_per_load: 5_000,

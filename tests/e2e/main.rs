@@ -15,6 +15,8 @@ mod bad_sources;
 #[cfg(test)]
 mod build;
 #[cfg(test)]
+mod capabilities;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod deploys;

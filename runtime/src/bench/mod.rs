@@ -27,6 +27,7 @@ struct Figures {
     call_small_ns: f64,
     call_small_32_in_flight_ns: f64,
     call_1mib_ns: f64,
+    pipelined_chain_of_three_ns: f64,
     /// With three rollouts under way.
     admission_ns: f64,
     pin_per_call_ns: f64,
@@ -38,6 +39,7 @@ struct Figures {
     call_small_per_bare_async_hop: f64,
     call_1mib_per_call_small: f64,
     pin_share_of_call: f64,
+    pipelined_chain_of_three_per_call_small: f64,
 }
 
 /// Measures, prints a table, and writes the figures to `file` as JSON.
@@ -70,6 +72,14 @@ pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
         "typed call, 1 MiB there and back",
         figures.call_1mib_ns,
         format!("{:.2} x the small call", figures.call_1mib_per_call_small),
+    );
+    row(
+        "three calls, pipelined",
+        figures.pipelined_chain_of_three_ns,
+        format!(
+            "{:.2} x the small call",
+            figures.pipelined_chain_of_three_per_call_small
+        ),
     );
     row(
         "admission and release, three rollouts",
@@ -117,7 +127,7 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
     pins.round(CALLS / 2)?;
     let mut values = values::Loops::new()?;
     values.round(CALLS)?;
-    let mut columns: [Vec<f64>; 12] = Default::default();
+    let mut columns: [Vec<f64>; 13] = Default::default();
     for round in 0..ROUNDS {
         eprintln!("round {} of {ROUNDS}", round + 1);
         let bare = bare::measure(CALLS, 1).ok_or("the bare hop failed")?;
@@ -130,6 +140,7 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
             typed.small_ns,
             typed.small_32_ns,
             typed.mib_ns,
+            typed.chain_ns,
             pinned.admission_ns,
             pinned.per_call_ns,
             value.read_scalar_ns,
@@ -148,6 +159,7 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         call_small_ns,
         call_small_32_in_flight_ns,
         call_1mib_ns,
+        pipelined_chain_of_three_ns,
         admission_ns,
         pin_per_call_ns,
         read_scalar_ns,
@@ -162,6 +174,7 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         call_small_ns,
         call_small_32_in_flight_ns,
         call_1mib_ns,
+        pipelined_chain_of_three_ns,
         admission_ns,
         pin_per_call_ns,
         read_scalar_ns,
@@ -170,6 +183,7 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         decode_small_ns,
         json_parse_small_ns,
         call_small_per_bare_async_hop: call_small_ns / bare_async_hop_ns,
+        pipelined_chain_of_three_per_call_small: pipelined_chain_of_three_ns / call_small_ns,
         call_1mib_per_call_small: call_1mib_ns / call_small_ns,
         pin_share_of_call: pin_per_call_ns / call_small_ns,
     })

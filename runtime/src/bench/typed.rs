@@ -14,7 +14,10 @@ const SCHEMA: &str = "
 interface Auth {
   check @0 (token :Text) -> (user :User);
   echo @1 (blob :Data) -> (blob :Data);
+  session @2 (token :Text) -> (session :Session);
 }
+interface Session { account @0 () -> (account :Account); }
+interface Account { name @0 () -> (name :Text); }
 struct User {
   id @0 :UInt32;
   name @1 :Text;
@@ -22,11 +25,19 @@ struct User {
 interface Driver {
   small @0 (calls :UInt32, width :UInt32) -> (sum :Float64);
   blob @1 (calls :UInt32, bytes :UInt32) -> (sum :Float64);
+  chain @2 (calls :UInt32) -> (sum :Float64);
 }
 ";
 
 const AUTH: &str = "
+class Account {
+  name() { return { name: 'Ada Marlowe' }; }
+}
+class Session {
+  account() { return { account: new Account() }; }
+}
 export class AuthService {
+  session() { return { session: new Session() }; }
   async check({ token }) {
     return { user: { id: token.length, name: 'Ada Marlowe' } };
   }
@@ -55,6 +66,14 @@ export class DriverService {
     await Promise.all(workers);
     return { sum };
   }
+  async chain({ calls }) {
+    const { AUTH } = this.env;
+    let sum = 0;
+    for (let i = 0; i < calls; i++) {
+      sum += (await AUTH.session({ token: 'token-0123456789' }).account().name()).name.length;
+    }
+    return { sum };
+  }
   async blob({ calls, bytes }) {
     const { AUTH } = this.env;
     let blob = new Uint8Array(bytes);
@@ -69,6 +88,9 @@ export class DriverService {
 }
 ";
 
+/// Chains of pipelined calls in one request: what it costs to admit that is a small part.
+const CHAINS_PER_REQUEST: u32 = 100;
+
 /// Nanoseconds each.
 pub(super) struct TypedCalls {
     /// A small object in, a lazy result out and read; one call in flight.
@@ -77,6 +99,8 @@ pub(super) struct TypedCalls {
     pub(super) small_32_ns: f64,
     /// 1 MiB of bytes there and back, each side reading a byte of it.
     pub(super) mib_ns: f64,
+    /// Three calls, each of what the one before returns, sent together.
+    pub(super) chain_ns: f64,
 }
 
 /// One shard with the two services, driven from this thread.
@@ -133,6 +157,16 @@ impl Bench {
         self.run("small", argument, calls).await
     }
 
+    async fn chains(&self, calls: u32) -> Result<f64, Error> {
+        let mut sum = 0.0;
+        let requests = calls / CHAINS_PER_REQUEST;
+        for _ in 0..requests {
+            let argument = format!("{{\"calls\": {CHAINS_PER_REQUEST}}}");
+            sum += self.run("chain", argument, CHAINS_PER_REQUEST).await?;
+        }
+        Ok(sum / f64::from(requests))
+    }
+
     pub(super) async fn blob(&self, calls: u32, bytes: u32) -> Result<f64, Error> {
         let argument = format!("{{\"calls\": {calls}, \"bytes\": {bytes}}}");
         self.run("blob", argument, calls).await
@@ -143,6 +177,7 @@ impl Bench {
         Ok(TypedCalls {
             small_ns: self.small(calls, 1).await?,
             small_32_ns: self.small(calls, 32).await?,
+            chain_ns: self.chains(calls / 2).await?,
             mib_ns: self.blob(calls, 1 << 20).await?,
         })
     }

@@ -59,6 +59,7 @@ struct Config {
     small_bytes: usize,
     move_threshold_bytes: usize,
     message_bytes: usize,
+    stream_window_bytes: usize,
 }
 
 impl<'a> Facts<'a> {
@@ -117,6 +118,7 @@ impl<'a> Facts<'a> {
                 small_bytes: limits.move_threshold_bytes,
                 move_threshold_bytes: limits.move_threshold_bytes,
                 message_bytes: limits.message_bytes,
+                stream_window_bytes: limits.stream_window_bytes,
             },
         }
     }

@@ -1,4 +1,4 @@
-//! The keys that cross between host and JavaScript: of roots and of calls.
+//! The keys that cross between host and JavaScript: of roots, of calls and of capabilities.
 //!
 //! A key's generation tells a slot's former tenants from its present one, so that a late answer,
 //! or a call in the name of a request that is over, finds nothing.
@@ -9,6 +9,9 @@ slotmap::new_key_type! {
 
     /// Names a call on its shard.
     pub(crate) struct CallKey;
+
+    /// Names a capability on its shard.
+    pub(crate) struct CapabilityKey;
 }
 
 /// A key in the two words of a record.

@@ -90,6 +90,9 @@ pub(crate) trait Home {
     fn look(&self, isolate: &Rc<Isolate>, turn: u64, root: Option<RootKey>) -> Option<Cut>;
 }
 
+/// Records without haste that wait for an isolate until they get it a turn.
+const NOTES_PER_TURN: usize = 64;
+
 /// What one isolate holds and did.
 #[derive(Clone, Debug)]
 pub(crate) struct IsolateStats {
@@ -452,6 +455,25 @@ impl Isolate {
         self.wake();
     }
 
+    /// Takes in a record that carries no message.
+    pub(crate) fn tell(&self, record: Record) {
+        self.note(record);
+        self.wake();
+    }
+
+    /// Takes in a record that carries no message and need not be seen before the next turn, which
+    /// comes when there is other mail, or when many such records wait.
+    pub(crate) fn note(&self, record: Record) {
+        let ring = match self.schedule.get() {
+            Schedule::Idle | Schedule::Queued => Some(&self.wire),
+            Schedule::Running => None,
+        };
+        self.inbox.borrow_mut().put(record, Vec::new(), ring);
+        if self.queued() > NOTES_PER_TURN {
+            self.wake();
+        }
+    }
+
     /// Calls and results that wait to be handed to JavaScript.
     pub(crate) fn queued(&self) -> usize {
         self.wire.in_count() + self.inbox.borrow().overflowing()
@@ -687,6 +709,7 @@ pub(crate) struct IsolateLimits {
     pub(crate) heap_mib: u32,
     pub(crate) move_threshold_bytes: usize,
     pub(crate) message_bytes: usize,
+    pub(crate) stream_window_bytes: usize,
 }
 
 impl IsolateLimits {
@@ -695,6 +718,7 @@ impl IsolateLimits {
             heap_mib: program.heap_mib.unwrap_or(limits.heap_mib),
             move_threshold_bytes: limits.move_threshold_bytes.min(wire::OUTBOX_BYTES / 4),
             message_bytes: limits.message_bytes,
+            stream_window_bytes: limits.stream_window_bytes,
         }
     }
 }

@@ -423,7 +423,7 @@ fn position(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_
 }
 
 /// The kinds by the names that JavaScript and the schema use for them.
-pub(super) const KINDS: [(Kind, &str); 16] = [
+pub(super) const KINDS: [(Kind, &str); 19] = [
     (Kind::Failed, "failed"),
     (Kind::Overloaded, "overloaded"),
     (Kind::Disconnected, "disconnected"),
@@ -440,6 +440,9 @@ pub(super) const KINDS: [(Kind, &str); 16] = [
     (Kind::NotSettled, "notSettled"),
     (Kind::Evicted, "evicted"),
     (Kind::NotGranted, "notGranted"),
+    (Kind::Revoked, "revoked"),
+    (Kind::OtherVersionSet, "otherVersionSet"),
+    (Kind::Cancelled, "cancelled"),
 ];
 
 fn kind_from_name(name: &str) -> Kind {

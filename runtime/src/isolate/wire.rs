@@ -31,31 +31,177 @@ pub(super) const OUT_RING: usize = IN_RING + RING_RECORDS * RECORD_WORDS;
 const WORDS: usize = OUT_RING + RING_RECORDS * RECORD_WORDS;
 
 /// What a record says.
+///
+/// `To` and `Capability` records are prefixes: they belong to the next `Call`, `CallTo`, `Return`
+/// or `Answer` record, and plain calls have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub(crate) enum RecordKind {
-    /// A call: to serve if it comes in, to make if it goes out.
+    /// A call of an export's own method: to serve if it comes in, to make if it goes out.
     Call = 1,
     /// A call's results.
     Return = 2,
+    /// A call of something else, which the [`To`] before it names.
+    CallTo = 3,
+    /// In only: the results of a call whose answer is kept.
+    Answer = 4,
     /// In only: the receive chunk that the offsets of the records after it refer to.
-    Chunk = 3,
+    Chunk = 5,
     /// Out only: the root gets one more hold (`ctx.waitUntil`).
-    Hold = 4,
+    Hold = 6,
     /// Out only: the root loses a hold.
-    Release = 5,
+    Release = 7,
+    /// Where the next `CallTo` goes.
+    To = 8,
+    /// A capability of the next message: see [`Passed`].
+    Capability = 9,
+    /// Out only: the call is done, and its results wait here until somebody wants them.
+    Kept = 10,
+    /// The caller wants the results of a kept call.
+    Pull = 11,
+    /// The caller needs the answer of a kept call no more.
+    Finish = 12,
+    /// Out: an import is held no more. In: nobody holds this export, which was sent `target` times.
+    Drop = 13,
+    /// Out only: an export is to serve no more.
+    Revoke = 14,
+    /// Out: the caller gives this call up. In: nobody waits for this call any more.
+    Cancel = 15,
+    /// In only: what the isolate keeps for this root may go.
+    Ended = 16,
 }
 
 impl RecordKind {
     fn from_word(word: i32) -> Option<Self> {
-        Some(match word {
-            1 => RecordKind::Call,
-            2 => RecordKind::Return,
-            3 => RecordKind::Chunk,
-            4 => RecordKind::Hold,
-            5 => RecordKind::Release,
+        use RecordKind as K;
+        const KINDS: [RecordKind; 16] = [
+            K::Call,
+            K::Return,
+            K::CallTo,
+            K::Answer,
+            K::Chunk,
+            K::Hold,
+            K::Release,
+            K::To,
+            K::Capability,
+            K::Kept,
+            K::Pull,
+            K::Finish,
+            K::Drop,
+            K::Revoke,
+            K::Cancel,
+            K::Ended,
+        ];
+        KINDS
+            .get(usize::try_from(word).ok()?.checked_sub(1)?)
+            .copied()
+    }
+}
+
+/// What a `CallTo` is addressed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The import (out) or export (in) in the upper half of the call's own target.
+    Export,
+    /// The capability with these two halves of a key (out), or the export with this index (in).
+    Object((i32, i32)),
+    /// What this path leads to in the results of a kept call: the caller's pending index and 0
+    /// (out), or the two halves of its key (in).
+    Answer((i32, i32), Path),
+}
+
+/// The way from a struct of results to a capability in it, packed: in the lowest byte how many
+/// pointers (at most 3), then the index of each in its struct's pointer section, a byte each.
+pub(crate) type Path = i32;
+
+/// The caller keeps a name for the answer: results may be called before they are there.
+pub(crate) const KEEP: i32 = 1;
+/// Of a kept call: the results are wanted at once.
+pub(crate) const WANTED: i32 = 2;
+
+/// A [`RecordKind::To`] record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct To {
+    pub(crate) target: Target,
+    /// The two halves of the id of the interface that declares the method.
+    pub(crate) interface: (i32, i32),
+    /// [`KEEP`], [`WANTED`].
+    pub(crate) flags: i32,
+}
+
+impl To {
+    const EXPORT: i32 = 0;
+    const OBJECT: i32 = 1;
+    const ANSWER: i32 = 2;
+
+    pub(crate) fn of(record: &Record) -> Option<Self> {
+        let target = match record.target {
+            Self::EXPORT => Target::Export,
+            Self::OBJECT => Target::Object(record.id),
+            Self::ANSWER => Target::Answer(record.id, record.offset),
+            _ => return None,
+        };
+        Some(To {
+            target,
+            interface: record.root,
+            flags: record.length,
+        })
+    }
+
+    pub(crate) fn record(&self) -> Record {
+        let (target, id, path) = match self.target {
+            Target::Export => (Self::EXPORT, (0, 0), 0),
+            Target::Object(id) => (Self::OBJECT, id, 0),
+            Target::Answer(id, path) => (Self::ANSWER, id, path),
+        };
+        Record {
+            target,
+            id,
+            root: self.interface,
+            offset: path,
+            length: self.flags,
+            ..Record::bare(RecordKind::To)
+        }
+    }
+}
+
+/// A capability on its way, as a [`RecordKind::Capability`] record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// An export of the isolate at this end of the wire, by its index there.
+    Here(i32),
+    /// Someone else's: the two halves of its key. A key that names nothing is a broken capability.
+    Imported((i32, i32)),
+    /// What a path leads to in the results of a kept call. Named as in [`Target::Answer`].
+    Answer((i32, i32), Path),
+}
+
+impl Passed {
+    const HERE: i32 = 0;
+    const IMPORTED: i32 = 1;
+    const ANSWER: i32 = 2;
+
+    pub(crate) fn of(record: &Record) -> Option<Self> {
+        Some(match record.target {
+            Self::HERE => Passed::Here(record.id.0),
+            Self::IMPORTED => Passed::Imported(record.id),
+            Self::ANSWER => Passed::Answer(record.id, record.offset),
             _ => return None,
         })
+    }
+
+    pub(crate) fn record(&self) -> Record {
+        let (target, id, path) = match *self {
+            Passed::Here(index) => (Self::HERE, (index, 0), 0),
+            Passed::Imported(id) => (Self::IMPORTED, id, 0),
+            Passed::Answer(id, path) => (Self::ANSWER, id, path),
+        };
+        Record {
+            target,
+            id,
+            offset: path,
+            ..Record::bare(RecordKind::Capability)
+        }
     }
 }
 
@@ -81,6 +227,21 @@ pub(crate) struct Record {
 
 /// A record's offset if segment 0 moves by ownership.
 pub(crate) const MOVED: i32 = -1;
+
+impl Record {
+    /// A record with nothing but its kind.
+    pub(crate) fn bare(kind: RecordKind) -> Self {
+        Record {
+            kind,
+            id: (0, 0),
+            target: 0,
+            root: (0, 0),
+            offset: 0,
+            length: 0,
+            segments: 0,
+        }
+    }
+}
 
 /// The rings of one isolate.
 pub(crate) struct Wire {

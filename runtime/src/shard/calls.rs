@@ -1,4 +1,4 @@
-//! The calls that a shard has accepted and not yet settled.
+//! The calls that a shard has accepted and not yet settled, and those whose answer is kept.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -17,6 +17,37 @@ pub(crate) struct Call {
     pub(crate) root: RootKey,
     /// When it began, of the calls whose duration is looked at.
     pub(crate) since: Option<Instant>,
+    pub(crate) answer: Answer,
+}
+
+/// What becomes of a call's results.
+///
+/// ```text
+/// Once ──▶ (gone)
+///
+/// Open ──── results wait at the callee ────▶ Kept
+///   └──────── wanted ──────▶ Wanted ◀─────────┘
+///                              └───── results or error sent ────▶ Sent
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// They are sent, and the call is over.
+    Once,
+    /// They can be called before they are there; the call is under way.
+    Open,
+    /// So, and the caller waits for them.
+    Wanted,
+    /// They are there and nobody has asked for them.
+    Kept,
+    /// The caller has them, or the error in their place.
+    Sent,
+}
+
+impl Call {
+    /// Whether somebody waits for it.
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(self.answer, Answer::Once | Answer::Open | Answer::Wanted)
+    }
 }
 
 /// The calls under way on one shard.
@@ -41,10 +72,12 @@ impl CallTable {
         }
     }
 
-    /// Settles the call that `callee` answers; `None` if it has no such call.
+    /// Settles the call that `callee` answers; `None` if it has no such call, or keeps its answer.
     pub(crate) fn settle(&mut self, key: CallKey, callee: &Rc<Isolate>) -> Option<Call> {
         match self.calls.get(key) {
-            Some(call) if Rc::ptr_eq(&call.callee, callee) => self.calls.remove(key),
+            Some(call) if Rc::ptr_eq(&call.callee, callee) && call.answer == Answer::Once => {
+                self.calls.remove(key)
+            }
             _ => None,
         }
     }
@@ -53,20 +86,46 @@ impl CallTable {
     /// calls.
     pub(crate) fn root_at(&self, callee: &Rc<Isolate>) -> Option<RootKey> {
         let mut calls = self.calls.values();
-        let call = calls.find(|call| Rc::ptr_eq(&call.callee, callee))?;
+        let call = calls.find(|call| call.is_under_way() && Rc::ptr_eq(&call.callee, callee))?;
         Some(call.root)
     }
 
-    /// Takes out every call for which `which` holds. Takes time in proportion to all calls.
-    pub(crate) fn take(&mut self, which: impl Fn(&Call) -> bool) -> Vec<Call> {
+    pub(crate) fn get(&self, key: CallKey) -> Option<&Call> {
+        self.calls.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: CallKey) -> Option<&mut Call> {
+        self.calls.get_mut(key)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (CallKey, &Call)> {
+        self.calls.iter()
+    }
+
+    pub(crate) fn remove(&mut self, key: CallKey) -> Option<Call> {
+        self.calls.remove(key)
+    }
+
+    /// The call that this pending promise of `caller` stands for. Takes time in proportion to all
+    /// calls.
+    pub(crate) fn find(&self, caller: &Rc<Isolate>, pending: i32) -> Option<CallKey> {
+        self.calls
+            .iter()
+            .find(|(_, call)| call.pending == pending && Rc::ptr_eq(&call.caller, caller))
+            .map(|(key, _)| key)
+    }
+
+    /// Takes out every call under way for which `which` holds. Takes time in proportion to all
+    /// calls.
+    pub(crate) fn take(&mut self, which: impl Fn(&Call) -> bool) -> Vec<(CallKey, Call)> {
         let keys: Vec<CallKey> = self
             .calls
             .iter()
-            .filter(|(_, call)| which(call))
+            .filter(|(_, call)| call.is_under_way() && which(call))
             .map(|(key, _)| key)
             .collect();
         keys.into_iter()
-            .filter_map(|key| self.calls.remove(key))
+            .filter_map(|key| Some((key, self.calls.remove(key)?)))
             .collect()
     }
 }

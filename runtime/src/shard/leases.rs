@@ -73,6 +73,9 @@ impl Shard {
             sets.push(root.set);
         }
         self.fail_calls(|call| keys.contains(&call.root), &error);
+        for key in keys {
+            self.end_belongings(key);
+        }
         for set in sets {
             self.after_unpin(Some(set));
         }

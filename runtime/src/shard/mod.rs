@@ -9,10 +9,12 @@
 //! loop ([`pump`]) gives every isolate with mail one turn after the other.
 
 pub(crate) mod calls;
+mod capabilities;
 mod cpu;
 mod handle;
 mod leases;
 mod load;
+mod passing;
 mod pump;
 mod ready;
 mod renewal;
@@ -38,16 +40,18 @@ use tokio::sync::{Notify, watch};
 
 use crate::error::CallError;
 use crate::isolate::keys::{CallKey, RootKey, from_words, to_words};
-use crate::isolate::wire::{MOVED, Record, RecordKind};
+use crate::isolate::wire::{MOVED, Record, RecordKind, Target};
 use crate::isolate::{Cut, Event, Home, Isolate, Segment, Segment0};
 use crate::limits::Limits;
 use crate::platform::ForegroundTask;
 use crate::trace::Trace;
-use calls::{Call, CallTable};
+use calls::{Answer, Call, CallTable};
+use capabilities::CapabilityTable;
 use cpu::Ledger;
 pub(crate) use cpu::Usage;
 pub(crate) use handle::{JsonCall, JsonReply, ServeConnection, ShardHandle, ShardStats, spawn};
 pub(crate) use leases::Holders;
+use passing::{Awaited, Destination, Prefix, abandon};
 use ready::ReadyQueue;
 pub(crate) use requests::{Arrival, Pin};
 pub(crate) use roots::Holder;
@@ -78,6 +82,10 @@ pub(crate) struct Shard {
     kept: RefCell<Arc<[Digest]>>,
     roots: RefCell<RootTable>,
     calls: RefCell<CallTable>,
+    capabilities: RefCell<CapabilityTable>,
+    /// What stands before the next record of the isolate whose records are collected.
+    prefix: RefCell<Prefix>,
+    has_prefix: Cell<bool>,
     /// Slots of isolates that wait for a turn.
     ready: RefCell<ReadyQueue>,
     /// Wakes the pump when it sleeps.
@@ -125,6 +133,12 @@ impl Shard {
             kept: RefCell::new([].into()),
             roots: RefCell::new(RootTable::new(limits.requests_in_flight_per_shard)),
             calls: RefCell::new(CallTable::new(limits.calls_in_flight_per_shard)),
+            capabilities: RefCell::new(CapabilityTable::new(
+                limits.capabilities_per_isolate,
+                limits.capabilities_per_request,
+            )),
+            prefix: RefCell::default(),
+            has_prefix: Cell::new(false),
             ready: RefCell::default(),
             wake: Notify::new(),
             pumping: Cell::new(false),
@@ -178,6 +192,8 @@ impl Shard {
 
     /// Gives an isolate one turn, and delivers what it posted.
     fn give_turn(&self, isolate: &Rc<Isolate>) {
+        // A turn that was cut short may have left half of what it began to post.
+        drop(self.take_prefix());
         // Who is ahead of the others lets them in after each record.
         let one_record = self.ready.borrow().is_ahead(isolate.slot);
         let outcome = self.watched(isolate.slot, || isolate.turn(one_record));
@@ -223,7 +239,13 @@ impl Shard {
 
     /// Accepts a call that `caller` posted, or says why not. P3: the callee is the one that the
     /// root's pinned set names for this caller's import.
-    fn accept(&self, caller: &Rc<Isolate>, record: &Record, key: RootKey) -> Result<(), CallError> {
+    fn accept(
+        &self,
+        caller: &Rc<Isolate>,
+        record: &Record,
+        key: RootKey,
+        prefix: Option<&Prefix>,
+    ) -> Result<(), CallError> {
         let moved = caller.take_given(record.segments);
         let mut roots = self.roots.borrow_mut();
         let root = self.active(&mut roots, key)?;
@@ -231,13 +253,12 @@ impl Shard {
         let import = usize::try_from(import).unwrap_or(usize::MAX);
         let of_now = self.set_of_now();
         let set = of_now.as_ref().unwrap_or(&root.set);
-        let target = set.target(caller.slot, import).ok_or_else(|| {
-            CallError::host(
-                Kind::PinnedVersionGone,
-                "the version set of this request has no such edge",
-            )
-        })?;
-        let (callee, export) = (Rc::clone(&target.callee), target.export);
+        let target = set.target(caller.slot, import);
+        let target = target.map(|target| (Rc::clone(&target.callee), i32::from(target.export)));
+        let Destination { callee, export, to } = match prefix.and_then(|prefix| prefix.to) {
+            Some(to) => self.destination(caller, &roots, key, target, to)?,
+            None => Destination::export(target)?,
+        };
         callee.pass()?;
         if callee.queued() >= self.limits.queued_records_per_isolate {
             return Err(bound(
@@ -257,6 +278,7 @@ impl Shard {
                 callee: Rc::clone(&callee),
                 root: key,
                 since: self.sampled(),
+                answer: to.map_or(Answer::Once, |to| to.answer()),
             })
             .ok_or_else(|| {
                 bound(
@@ -265,14 +287,21 @@ impl Shard {
                     "try again later",
                 )
             })?;
-        root.begin_call(self.now.get());
-        if let (Some(trace), Some(traced)) = (&self.trace, root.traced()) {
-            let (caller, callee) = (&caller.program.facts, &callee.program.facts);
-            trace.call(traced, root.set.set.digest(), caller, import, callee);
+        if let Some(prefix) = prefix {
+            self.put_prefix(call, &callee, to, &prefix.passed)?;
+        }
+        if let Some(root) = roots.get_mut(key) {
+            root.begin_call(self.now.get());
+            if let (Some(trace), Some(traced)) = (&self.trace, root.traced())
+                && to.is_none_or(|to| to.target == Target::Export)
+            {
+                let (caller, callee) = (&caller.program.facts, &callee.program.facts);
+                trace.call(traced, root.set.set.digest(), caller, import, callee);
+            }
         }
         let incoming = Record {
             id: to_words(call),
-            target: (i32::from(export) << 16) | method,
+            target: (export << 16) | method,
             ..*record
         };
         callee.receive(incoming, segment0, moved);
@@ -282,30 +311,44 @@ impl Shard {
     /// Hands the results that `callee` posted to whoever waits for them.
     fn settle(&self, callee: &Rc<Isolate>, record: &Record) {
         let moved = callee.take_given(record.segments);
-        let Some(call) = self
-            .calls
-            .borrow_mut()
-            .settle(from_words(record.id), callee)
-        else {
-            return;
+        let prefix = self.take_prefix();
+        let key = from_words(record.id);
+        let settled = self.calls.borrow_mut().settle(key, callee);
+        let (
+            kind,
+            Awaited {
+                caller,
+                pending,
+                root,
+            },
+        ) = match settled {
+            Some(call) => {
+                callee.count(false);
+                if let Some(since) = call.since {
+                    callee.took(since);
+                }
+                self.end_call(&call);
+                (RecordKind::Return, Awaited::of(&call))
+            }
+            None => match self.settle_kept(key, callee, false) {
+                Some(awaited) => (RecordKind::Answer, awaited),
+                None => return self.refuse_belongings(callee, record, prefix.as_ref()),
+            },
         };
-        callee.count(false);
-        if let Some(since) = call.since {
-            callee.took(since);
-        }
-        self.end_call(&call);
-        match self.segment0(callee, record, &moved) {
+        let passed = match prefix {
+            Some(prefix) => self.pass_results(callee, &caller, root, prefix),
+            None => Ok(()),
+        };
+        match passed.and_then(|()| self.segment0(callee, record, &moved)) {
             Ok(segment0) => {
                 let incoming = Record {
-                    id: (call.pending, 0),
+                    kind,
+                    id: (pending, 0),
                     ..*record
                 };
-                call.caller.receive(incoming, segment0, moved);
+                caller.receive(incoming, segment0, moved);
             }
-            Err(error) => call.caller.push(Event::CallFailed {
-                pending: call.pending,
-                error,
-            }),
+            Err(error) => caller.push(Event::CallFailed { pending, error }),
         }
     }
 
@@ -314,17 +357,32 @@ impl Shard {
         let unpinned = self.roots.borrow_mut().expire(key, request);
         self.after_unpin(unpinned);
         self.fail_calls(|call| call.root == key, error);
+        self.end_belongings(key);
     }
 
     /// Gives the callers of some calls an error now, whatever the callees do later.
     fn fail_calls(&self, which: impl Fn(&Call) -> bool, error: &CallError) {
         let calls = self.calls.borrow_mut().take(which);
-        for call in calls {
-            self.end_call(&call);
-            call.caller.push(Event::CallFailed {
-                pending: call.pending,
-                error: error.clone(),
-            });
+        for (key, call) in calls {
+            self.fail_taken(key, &call, error);
+            abandon(key, &call);
+        }
+    }
+
+    /// Gives the caller of a call that was taken out of the table an error.
+    fn fail_taken(&self, key: CallKey, call: &Call, error: &CallError) {
+        self.end_taken(key, call);
+        call.caller.push(Event::CallFailed {
+            pending: call.pending,
+            error: error.clone(),
+        });
+    }
+
+    /// Settles a call that was taken out of the table.
+    fn end_taken(&self, key: CallKey, call: &Call) {
+        self.end_call(call);
+        if call.answer != Answer::Once {
+            self.capabilities.borrow_mut().finish(call.root, key);
         }
     }
 
@@ -347,6 +405,9 @@ impl Shard {
     fn release(&self, key: RootKey, kind: LeaseKind) {
         let unpinned = self.roots.borrow_mut().release(key, kind);
         self.after_unpin(unpinned);
+        if kind != LeaseKind::Call {
+            self.after_release(key);
+        }
     }
 
     fn after_unpin(&self, unpinned: Option<Rc<ShardSet>>) {
@@ -420,9 +481,11 @@ impl Home for Shard {
             };
             let root = from_words::<RootKey>(record.root);
             match record.kind {
-                RecordKind::Call => {
+                RecordKind::Call | RecordKind::CallTo => {
                     let root = self.root_of_isolate(isolate).unwrap_or(root);
-                    if let Err(error) = self.accept(isolate, &record, root) {
+                    let prefix = self.take_prefix();
+                    if let Err(error) = self.accept(isolate, &record, root, prefix.as_ref()) {
+                        self.refuse_belongings(isolate, &record, prefix.as_ref());
                         isolate.push(Event::CallFailed {
                             pending: record.id.0,
                             error,
@@ -437,7 +500,7 @@ impl Home for Shard {
                     self.roots.borrow_mut().hold(root, kind, now);
                 }
                 RecordKind::Release => self.release(root, LeaseKind::Background),
-                RecordKind::Chunk => {}
+                _ => self.collect_bare(isolate, &record),
             }
         }
     }
@@ -458,19 +521,25 @@ impl Home for Shard {
     }
 
     fn fail_call(&self, callee: &Rc<Isolate>, call: CallKey, error: CallError) {
-        let Some(call) = self.calls.borrow_mut().settle(call, callee) else {
-            return;
+        let settled = self.calls.borrow_mut().settle(call, callee);
+        let awaited = match settled {
+            Some(call) => {
+                callee.count(true);
+                if let Some(since) = call.since {
+                    callee.took(since);
+                }
+                self.end_call(&call);
+                Some(Awaited::of(&call))
+            }
+            None => self.settle_kept(call, callee, true),
         };
-        callee.count(true);
-        callee.failed_with(error.kind);
-        if let Some(since) = call.since {
-            callee.took(since);
+        if let Some(Awaited {
+            caller, pending, ..
+        }) = awaited
+        {
+            callee.failed_with(error.kind);
+            caller.push(Event::CallFailed { pending, error });
         }
-        self.end_call(&call);
-        call.caller.push(Event::CallFailed {
-            pending: call.pending,
-            error,
-        });
     }
 }
 

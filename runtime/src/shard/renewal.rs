@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use isolith_capnp::error_capnp::call_error::Kind;
 
 use super::Shard;
+use super::calls::Call;
+use super::passing::abandon;
 use crate::error::{CallError, LoadError};
 use crate::isolate::keys::RootKey;
 use crate::isolate::{Cut, GateState, Isolate, Reach};
@@ -49,7 +51,12 @@ impl Shard {
     /// Fails what `isolate` is to answer for the roots that `which` names.
     fn fail_in(&self, isolate: &Rc<Isolate>, which: impl Fn(RootKey) -> bool, error: &CallError) {
         let of = |callee: &Rc<Isolate>| Rc::ptr_eq(callee, isolate);
-        self.fail_calls(|call| of(&call.callee) && which(call.root), error);
+        // Nobody tells the handlers: what they did is lost, or was ended.
+        let which_calls = |call: &Call| of(&call.callee) && which(call.root);
+        let calls = self.calls.borrow_mut().take(which_calls);
+        for (key, call) in calls {
+            self.fail_taken(key, &call, error);
+        }
         isolate.fail_exchanges(which, error);
     }
 
@@ -68,9 +75,11 @@ impl Shard {
             .calls
             .borrow_mut()
             .take(|call| Rc::ptr_eq(&call.caller, isolate));
-        for call in orphans {
-            self.end_call(&call);
+        for (key, call) in orphans {
+            self.end_taken(key, &call);
+            abandon(key, &call);
         }
+        self.lose_capabilities(isolate);
         let isolate = Rc::clone(isolate);
         tokio::task::spawn_local(async move {
             while let Err(error) = shard.reload(&isolate).await {

@@ -1,10 +1,12 @@
 //! A shard with real isolates: pins, errors, bounds, moved buffers, unloading.
 
+mod capabilities;
 mod cpu;
 mod leases;
 mod machine;
 mod samples;
 mod shadows;
+mod streams;
 mod unloading;
 
 use std::rc::Rc;

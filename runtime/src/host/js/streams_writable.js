@@ -246,6 +246,7 @@
         if (!isObject(stream) || !(#state in stream)) throw new TypeError("expected a WritableStream");
         return stream.#state;
       };
+      internals.isWritableStream = (value) => isObject(value) && #state in value;
     }
   }
   defineClass(WritableStream);

@@ -1,7 +1,7 @@
 // The isolate's end of the call path and of what else the host hands it. The files of this folder
-// are the parts of one function, in this order: call, http, outbound, json, life. It becomes part of the
-// startup snapshot; a fresh isolate calls `attach` with its memory and its bundle's facts,
-// evaluates the bundle, then calls `start`.
+// are the parts of one function, in this order: call, capabilities, answers, streams, http, outbound,
+// json, life. It becomes part of the startup snapshot; a fresh isolate calls `attach` with its memory
+// and its bundle's facts, evaluates the bundle, then calls `start`.
 //
 // Nothing here looks up a built-in at run time that a service could have replaced: what is needed
 // is captured below, before any bundle runs. `getContext` and `setContext` read and write the
@@ -11,7 +11,8 @@
   'use strict';
 
   const { Promise, TypeError, Error, Int32Array, ArrayBuffer } = globalThis;
-  const { create, defineProperty, freeze, setPrototypeOf } = Object;
+  const { create, defineProperty, freeze, getPrototypeOf, keys, setPrototypeOf } = Object;
+  const PromisePrototype = Promise.prototype;
   const { parse: jsonParse, stringify: jsonStringify } = JSON;
   const errorToString = Function.prototype.call.bind(Error.prototype.toString);
   const String = globalThis.String;
@@ -31,9 +32,12 @@
     utf8Encode: host.utf8Encode,
     seal,
     isImmutable: (buffer) => isImmutable(buffer),
+    capability,
+    addCapability,
   });
 
-  const CALL = 1, RETURN = 2, CHUNK = 3, HOLD = 4, RELEASE = 5;
+  // The kinds of records: see `RecordKind` in wire.rs.
+  const CALL = 1, RETURN = 2, CALL_TO = 3, ANSWER = 4, CHUNK = 5, HOLD = 6, RELEASE = 7;
   const MOVED = -1;
   const EMPTY = freeze(create(null));
   const PENDING = freeze(create(null));
@@ -46,6 +50,7 @@
       this.rootHigh = rootHigh;
       this.callLow = callLow;
       this.callHigh = callHigh;
+      this.controller = null;
     }
   }
   setPrototypeOf(Frame.prototype, null);
@@ -62,6 +67,14 @@
     // Whether the request is a copy whose answer nobody gets: then nothing should be changed by it.
     get shadow() {
       return this.#frame.rootLow < 0;
+    }
+    // Aborts when nobody waits for what this handler does any more.
+    get signal() {
+      return signalOf(this.#frame);
+    }
+    // Ends what this request passed on of an object: calls of its stubs fail from now on.
+    revoke(object) {
+      revoke(this.#frame, object);
     }
     waitUntil(promise) {
       const frame = this.#frame;
@@ -146,6 +159,9 @@
   }
   setPrototypeOf(Pending.prototype, null);
 
+  // The bytes of the message that was sent last.
+  let sentBytes = 0;
+
   // Leaves a record for the host. The host reads it when the stack has unwound.
   function post(kind, idLow, idHigh, target, frame, offset, length, buffers) {
     let count = rings[1];
@@ -166,22 +182,22 @@
     rings[1] = count + 1;
   }
 
-  // Makes the host take what the ring and the outbox hold now.
+  // Makes the host take what the ring and the outbox hold now. A message that was encoded and not
+  // yet posted stays where it is.
   function flush() {
     host.flush();
-    outboxUsed = 0;
   }
 
   // Encodes `value` and posts it. A getter or proxy in `value` may call a stub while this encodes:
-  // that inner call encodes into memory of its own.
-  function send(kind, idLow, idHigh, target, frame, encode, value) {
+  // that inner call encodes into memory of its own. `to` says where a CALL_TO goes.
+  function send(kind, idLow, idHigh, target, frame, encode, value, to) {
     let b = encoder;
     let start = 0;
     if (b.isBusy) {
       b = privateBuilder();
     } else {
+      if (rings[1] !== 0 && outboxBytes - outboxUsed < config.smallBytes) flush();
       if (rings[1] === 0) outboxUsed = 0;
-      else if (outboxBytes - outboxUsed < config.smallBytes) flush();
       start = outboxUsed;
     }
     b.begin(start);
@@ -207,11 +223,17 @@
     } else {
       outboxUsed = start + length;
     }
-    const blobs = b.blobs;
+    sentBytes = length;
+    const { blobs, caps } = b;
     if (blobs !== null) {
-      for (let i = 0; i < blobs.length; i++) host.give(blobs[i].buffer, blobs[i].base, blobs[i].end);
+      for (let i = 0; i < blobs.length; i++) {
+        host.give(blobs[i].buffer, blobs[i].base, blobs[i].end);
+        sentBytes += blobs[i].end - blobs[i].base;
+      }
       buffers += blobs.length;
     }
+    if (caps !== null) sendCapabilities(caps, frame);
+    if (to !== undefined) postTo(to);
     post(kind, idLow, idHigh, target, frame, offset, length, buffers);
   }
 
@@ -219,7 +241,7 @@
   const privateBuilder = () => new message.Builder(new ArrayBuffer(512), 512, builderOptions);
 
   // Makes a call in the name of the request that the current code runs for.
-  function call(importIndex, method, label, params) {
+  function call(importIndex, method, label, params, options) {
     const entry = new Pending(method, label);
     const promise = new Promise((resolve, reject) => {
       entry.resolve = resolve;
@@ -227,8 +249,7 @@
     });
     const frame = getContext();
     if (frame === undefined) {
-      entry.reject(new CallError('requestEnded', '', 'no request is being handled here; a call to ' +
-        'another service needs one (module scope and constructors have none)', '', '', '', label));
+      entry.reject(noRequest(label));
       return promise;
     }
     const id = freePending;
@@ -240,8 +261,11 @@
     } catch (error) {
       takePending(id).reject(error);
     }
-    return promise;
+    return options === undefined ? promise : cancellable(promise, id, entry, options);
   }
+
+  const noRequest = (label) => new CallError('requestEnded', '', 'no request is being handled here; ' +
+    'a call to another service needs one (module scope and constructors have none)', '', '', '', label);
 
   function takePending(id) {
     const entry = pending[id];
@@ -257,6 +281,7 @@
     } catch (error) {
       fail(frame, error);
     }
+    if (signals !== 0) dropSignal(frame);
   }
 
   async function settle(frame, method, promise) {
@@ -287,18 +312,20 @@
     }
   }
 
-  function fail(frame, error) {
+  // `kept` is the answer that somebody may build on, if it is kept.
+  function fail(frame, error, kept) {
     const d = describe(error);
+    if (signals !== 0) dropSignal(frame);
     host.fail(frame.callLow, frame.callHigh, d[0], d[1], d[2], d[3], d[4], d[5]);
+    if (kept === undefined || kept === null) return;
+    kept.error = error;
+    conclude(kept, FAILED);
   }
 
   function serve(target, frame, params) {
     const entry = served[target >>> 16];
     const method = entry === undefined ? undefined : entry.methods[target & 0xffff];
-    if (method === undefined) {
-      host.fail(frame.callLow, frame.callHigh, 'unimplemented', '', `it has no method number ${target & 0xffff}`, '', '', '');
-      return;
-    }
+    if (method === undefined) return decline(frame, 'unimplemented', `it has no method number ${target & 0xffff}`);
     setContext(frame);
     let result;
     let value = PENDING;
@@ -330,11 +357,16 @@
         const at = inRing + i * recordWords;
         const kind = rings[at];
         const moved = rings[at + 8];
-        if (kind === CHUNK) {
-          chunk = new message.Chunk(buffers[nextBuffer]);
-          nextBuffer += 3;
-          rings[3] = nextBuffer;
-          rings[2] = i + 1;
+        if (kind > ANSWER) {
+          if (kind === CHUNK) {
+            chunk = new message.Chunk(buffers[nextBuffer]);
+            nextBuffer += 3;
+            rings[3] = nextBuffer;
+            rings[2] = i + 1;
+          } else {
+            rings[2] = i + 1;
+            control(kind, at);
+          }
           continue;
         }
         const id = rings[at + 1];
@@ -350,10 +382,17 @@
           rings[3] = nextBuffer;
         }
         rings[2] = i + 1;
+        if (passed !== null) body.caps = takePassed(rings[at + 4], rings[at + 5]);
         if (kind === CALL) {
           serving = true;
-          serve(rings[at + 3],
-            new Frame(rings[at + 4], rings[at + 5], id, rings[at + 2]), body);
+          const frame = new Frame(rings[at + 4], rings[at + 5], id, rings[at + 2]);
+          if (body.caps === null) serve(rings[at + 3], frame, body);
+          else serveKnown(rings[at + 3], frame, body);
+        } else if (kind === CALL_TO) {
+          serving = true;
+          serveTo(rings[at + 3], new Frame(rings[at + 4], rings[at + 5], id, rings[at + 2]), body);
+        } else if (kind === ANSWER) {
+          answered(id, body);
         } else {
           const entry = takePending(id);
           let results;

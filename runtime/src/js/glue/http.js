@@ -17,6 +17,7 @@
   async function handle(exchange, frame, method, url, headers, hasBody) {
     const controller = new internals.AbortController();
     controllers[exchange] = controller;
+    frame.controller = controller;
     try {
       const body = hasBody
         ? internals.createBodyStream(() => pull(exchange), () => host.cancelBody(exchange))

@@ -12,15 +12,14 @@
   async function handleJson(id, frame, exportIndex, name, text) {
     try {
       const entry = served[exportIndex];
+      const { methods } = entry.face;
       let method;
-      for (let i = 0; i < entry.methods.length; i++) {
-        if (entry.methods[i] !== undefined && entry.methods[i].name === name) method = entry.methods[i];
+      for (let i = 0; i < methods.length; i++) {
+        if (methods[i].name === name) method = methods[i];
       }
       if (method === undefined) {
         const known = [];
-        for (let i = 0; i < entry.methods.length; i++) {
-          if (entry.methods[i] !== undefined) known[known.length] = entry.methods[i].name;
-        }
+        for (let i = 0; i < methods.length; i++) known[known.length] = methods[i].name;
         host.replyJson(id, 'notFound', `${entry.name} has no method "${name}"; it has: ${`${known}`}`);
         return;
       }
@@ -52,6 +51,8 @@
     b.begin(0);
     encode(b, value);
     const length = b.end();
-    return message.Message(new message.Chunk(b.buffer), 0, length, b.blobs);
+    const body = message.Message(new message.Chunk(b.buffer), 0, length, b.blobs);
+    body.caps = b.caps;
+    return body;
   }
 

@@ -2,14 +2,14 @@
 
   function stub(importIndex, service, face) {
     const methods = create(null);
+    const target = new Target(TO_EXPORT, 0, 0, importIndex << 16, { flow: null }, undefined);
     for (const method of face.methods) {
-      // A record has no room yet for the interface that a method is inherited from.
-      if (method.interfaceId !== face.id) continue;
       const label = `${service}.${method.name}`;
-      defineProperty(methods, method.name, {
-        enumerable: true,
-        value: { [method.name]: (params) => call(importIndex, method, label, params) }[method.name],
-      });
+      const isPlain = method.interfaceId === face.id && method.pipeline === null && !method.streaming;
+      const value = isPlain
+        ? (params, options) => call(importIndex, method, label, params, options)
+        : callerTo(method, label, () => target);
+      defineProperty(methods, method.name, { enumerable: true, value: named(method.name, value) });
     }
     return freeze(methods);
   }
@@ -19,6 +19,7 @@
     internals.begin(facts.wasm);
     isImmutable = bufferGetter('immutable');
     transferToImmutable = uncurry(ArrayBuffer.prototype.transferToImmutable);
+    registry = new FinalizationRegistry((thing) => thing.collected());
     config = facts.config;
     rings = new Int32Array(ringBuffer);
     recordWords = config.recordWords;
@@ -43,11 +44,12 @@
     });
     freeze(env);
     served = facts.exports.map(({ name, className, interfaceId }) => {
+      const face = interfaces[interfaceId];
       const methods = [];
-      for (const method of interfaces[interfaceId].methods) {
+      for (const method of face.methods) {
         if (method.interfaceId === interfaceId) methods[method.ordinal] = method;
       }
-      return { name, className, methods, instance: undefined };
+      return { name, className, face, methods, instance: undefined };
     });
     handler = facts.http ? undefined : null;
     internals.setTimerScheduler((dueMs) => host.schedule(dueMs));
@@ -64,9 +66,9 @@
         throw new TypeError(`[exports.${entry.name}] names class "${entry.className}", which the main module does not export`);
       }
       entry.instance = new Class(env);
-      for (let m = 0; m < entry.methods.length; m++) {
-        const method = entry.methods[m];
-        if (method !== undefined && typeof entry.instance[method.name] !== 'function') {
+      for (let m = 0; m < entry.face.methods.length; m++) {
+        const method = entry.face.methods[m];
+        if (typeof entry.instance[method.name] !== 'function') {
           throw new TypeError(`class ${entry.className} lacks method "${method.name}", which its interface declares`);
         }
       }

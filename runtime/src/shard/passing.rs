@@ -1,0 +1,611 @@
+//! How capabilities and pipelined calls pass through a shard.
+//!
+//! What goes beside plain calls comes as prefix records (see [`To`], [`Passed`]) before the record
+//! that they belong to. The shard turns the names that the sender uses into those of the receiver,
+//! and puts prefixes into the receiver's mail before the record itself.
+
+use std::rc::Rc;
+
+use isolith_capnp::error_capnp::call_error::Kind;
+use isolith_versions::LeaseKind;
+use slotmap::Key;
+
+use super::Shard;
+use super::bound;
+use super::calls::{Answer, Call};
+use super::capabilities::{Estate, Full, Gone, Object, Standing, ended};
+use super::roots::{RootState, RootTable};
+use crate::error::CallError;
+use crate::isolate::keys::{CallKey, CapabilityKey, RootKey, from_words, to_words};
+use crate::isolate::wire::{KEEP, Passed, Record, RecordKind, Target, To, WANTED};
+use crate::isolate::{Event, Isolate};
+
+/// The prefixes of the next record of the isolate whose records are collected.
+#[derive(Default)]
+pub(super) struct Prefix {
+    pub(super) to: Option<To>,
+    pub(super) passed: Vec<Passed>,
+}
+
+/// Where an accepted call goes.
+pub(super) struct Destination {
+    pub(super) callee: Rc<Isolate>,
+    /// The export in the upper half, if the call goes to one.
+    pub(super) export: i32,
+    pub(super) to: Option<To>,
+}
+
+impl Destination {
+    /// The destination of a call of an import.
+    pub(super) fn export(import: Option<(Rc<Isolate>, i32)>) -> Result<Self, CallError> {
+        let (callee, export) = import.ok_or_else(|| {
+            CallError::host(
+                Kind::PinnedVersionGone,
+                "the version set of this request has no such edge",
+            )
+        })?;
+        Ok(Destination {
+            callee,
+            export,
+            to: None,
+        })
+    }
+}
+
+impl To {
+    /// What is to become of the results.
+    pub(super) fn answer(&self) -> Answer {
+        match (self.flags & KEEP != 0, self.flags & WANTED != 0) {
+            (false, _) => Answer::Once,
+            (true, false) => Answer::Open,
+            (true, true) => Answer::Wanted,
+        }
+    }
+}
+
+/// Who waits for the results of a call.
+pub(super) struct Awaited {
+    pub(super) caller: Rc<Isolate>,
+    pub(super) pending: i32,
+    pub(super) root: RootKey,
+}
+
+impl Awaited {
+    pub(super) fn of(call: &Call) -> Self {
+        Awaited {
+            caller: Rc::clone(&call.caller),
+            pending: call.pending,
+            root: call.root,
+        }
+    }
+}
+
+impl Shard {
+    /// What stood before the record that is collected now; `None` before a plain one.
+    pub(super) fn take_prefix(&self) -> Option<Prefix> {
+        match self.has_prefix.replace(false) {
+            true => Some(self.prefix.take()),
+            false => None,
+        }
+    }
+
+    /// Takes a record that carries no message.
+    pub(super) fn collect_bare(&self, isolate: &Rc<Isolate>, record: &Record) {
+        match record.kind {
+            RecordKind::To => {
+                self.prefix.borrow_mut().to = To::of(record);
+                self.has_prefix.set(true);
+            }
+            RecordKind::Capability => {
+                self.prefix.borrow_mut().passed.extend(Passed::of(record));
+                self.has_prefix.set(true);
+            }
+            RecordKind::Kept => self.keep_results(isolate, from_words(record.id)),
+            RecordKind::Pull => self.pull(isolate, record.id.0),
+            RecordKind::Finish => self.finish(isolate, record.id.0),
+            RecordKind::Drop => {
+                let key = from_words::<CapabilityKey>(record.id);
+                let gone = self
+                    .capabilities
+                    .borrow_mut()
+                    .release(key, isolate.slot, record.target);
+                self.after_gone(gone);
+            }
+            RecordKind::Revoke => self
+                .capabilities
+                .borrow_mut()
+                .revoke(isolate.slot, record.id.0),
+            RecordKind::Cancel => self.cancel(isolate, record.id.0),
+            _ => {}
+        }
+    }
+
+    /// Where a call that is addressed by a prefix goes. P3, P4.
+    pub(super) fn destination(
+        &self,
+        caller: &Rc<Isolate>,
+        roots: &RootTable,
+        root: RootKey,
+        import: Option<(Rc<Isolate>, i32)>,
+        to: To,
+    ) -> Result<Destination, CallError> {
+        let (callee, export, target) = match to.target {
+            Target::Export => {
+                let Destination { callee, export, .. } = Destination::export(import)?;
+                (callee, export, Target::Export)
+            }
+            Target::Object(words) => {
+                let table = self.capabilities.borrow();
+                let capability = table.get(from_words(words)).ok_or_else(broken)?;
+                usable(roots, root, capability.root)?;
+                let bundle = capability.home.program.id();
+                match capability.standing {
+                    Standing::Live => {}
+                    Standing::Revoked => {
+                        let reason = "the capability was revoked by the service that it came from";
+                        return Err(CallError::host(Kind::Revoked, reason).in_bundle(bundle));
+                    }
+                    Standing::Lost => return Err(lost(&capability.home)),
+                }
+                let target = match capability.object {
+                    Object::Export(index) => Target::Object((index, 0)),
+                    Object::Answer(call, path) => Target::Answer(to_words(call), path),
+                };
+                (Rc::clone(&capability.home), 0, target)
+            }
+            Target::Answer((pending, _), path) => {
+                let key = self.question(caller, pending).ok_or_else(broken)?;
+                let calls = self.calls.borrow();
+                let call = calls.get(key).ok_or_else(broken)?;
+                usable(roots, root, call.root)?;
+                let target = Target::Answer(to_words(key), path);
+                (Rc::clone(&call.callee), 0, target)
+            }
+        };
+        Ok(Destination {
+            callee,
+            export,
+            to: Some(To { target, ..to }),
+        })
+    }
+
+    /// The kept call that `caller` names by its pending index.
+    fn question(&self, caller: &Rc<Isolate>, pending: i32) -> Option<CallKey> {
+        let key = self.capabilities.borrow().question(caller, pending)?;
+        let calls = self.calls.borrow();
+        let call = calls.get(key)?;
+        (call.pending == pending && Rc::ptr_eq(&call.caller, caller)).then_some(key)
+    }
+
+    /// Puts what stands before an accepted call into its callee's mail. On an error, the call is
+    /// gone.
+    pub(super) fn put_prefix(
+        &self,
+        key: CallKey,
+        callee: &Rc<Isolate>,
+        to: Option<To>,
+        passed: &[Passed],
+    ) -> Result<(), CallError> {
+        let Some(Awaited {
+            caller,
+            pending,
+            root,
+        }) = self.calls.borrow().get(key).map(Awaited::of)
+        else {
+            return Ok(());
+        };
+        let mut done = Ok(());
+        if let Some(to) = to {
+            let calls = self.calls.borrow();
+            let mut table = self.capabilities.borrow_mut();
+            table.involve(root, &caller);
+            table.involve(root, callee);
+            if to.answer() != Answer::Once {
+                done = table
+                    .keep(&caller, pending, key, root, &calls)
+                    .map_err(|full| self.full(full));
+            }
+        }
+        let done = done.and_then(|()| self.pass(&caller, callee, root, passed));
+        match (&done, to) {
+            (Err(_), _) => drop(self.calls.borrow_mut().remove(key)),
+            (Ok(()), Some(to)) => callee.note(to.record()),
+            (Ok(()), None) => {}
+        }
+        done
+    }
+
+    /// Puts the capabilities of a message into `receiver`'s mail, as that names them.
+    pub(super) fn pass(
+        &self,
+        sender: &Rc<Isolate>,
+        receiver: &Rc<Isolate>,
+        root: RootKey,
+        passed: &[Passed],
+    ) -> Result<(), CallError> {
+        if passed.is_empty() {
+            return Ok(());
+        }
+        let mut table = self.capabilities.borrow_mut();
+        table.involve(root, sender);
+        table.involve(root, receiver);
+        let mut records = Vec::with_capacity(passed.len());
+        for one in passed {
+            let key = match *one {
+                Passed::Here(index) => table
+                    .export(sender, index, root)
+                    .map_err(|full| self.full(full))?,
+                Passed::Imported(words) => from_words(words),
+                Passed::Answer((pending, _), path) => {
+                    drop(table);
+                    let key = self.question(sender, pending);
+                    let callee = key.and_then(|key| {
+                        let calls = self.calls.borrow();
+                        calls.get(key).map(|call| (key, Rc::clone(&call.callee)))
+                    });
+                    table = self.capabilities.borrow_mut();
+                    match callee {
+                        Some((call, callee)) if Rc::ptr_eq(&callee, receiver) => {
+                            records.push(Passed::Answer(to_words(call), path));
+                            continue;
+                        }
+                        Some((call, callee)) => table
+                            .promise(&callee, call, path, root)
+                            .map_err(|full| self.full(full))?,
+                        None => CapabilityKey::null(),
+                    }
+                }
+            };
+            records.push(table.hand_over(key, receiver));
+            // An isolate that sends itself an object needs nobody to hold it.
+            let gone = table.let_go(key);
+            debug_assert!(!matches!(gone, Some(Gone::Answer(_))));
+        }
+        drop(table);
+        for one in records {
+            receiver.note(one.record());
+        }
+        Ok(())
+    }
+
+    /// [`pass`](Self::pass) for results: the root may be over by now, and its capabilities with it.
+    pub(super) fn pass_results(
+        &self,
+        sender: &Rc<Isolate>,
+        receiver: &Rc<Isolate>,
+        root: RootKey,
+        prefix: Prefix,
+    ) -> Result<(), CallError> {
+        if self.is_active(root) {
+            return self.pass(sender, receiver, root, &prefix.passed);
+        }
+        sender.note(ended(root));
+        for _ in prefix.passed {
+            let broken = Passed::Imported(to_words(CapabilityKey::null()));
+            receiver.note(broken.record());
+        }
+        receiver.note(ended(root));
+        Ok(())
+    }
+
+    fn full(&self, full: Full) -> CallError {
+        match full {
+            Full::Isolate => bound(
+                "capabilities_per_isolate",
+                self.limits.capabilities_per_isolate,
+                "dispose of stubs that are not needed: `using stub = ...`",
+            ),
+            Full::Request => bound(
+                "capabilities_per_request",
+                self.limits.capabilities_per_request,
+                "dispose of stubs that are not needed: `using stub = ...`",
+            ),
+        }
+    }
+
+    /// The callee has the results of a kept call; they stay there.
+    fn keep_results(&self, callee: &Rc<Isolate>, key: CallKey) {
+        let mut calls = self.calls.borrow_mut();
+        let Some(call) = calls.get_mut(key) else {
+            return;
+        };
+        if !Rc::ptr_eq(&call.callee, callee) || !call.is_under_way() {
+            return;
+        }
+        call.answer = Answer::Kept;
+        let root = call.root;
+        drop(calls);
+        callee.count(false);
+        self.release(root, LeaseKind::Call);
+    }
+
+    /// Says who gets the results of a kept call, or the error in their place.
+    ///
+    /// The call stays, so that it can be built on, until the caller has seen them.
+    pub(super) fn settle_kept(
+        &self,
+        key: CallKey,
+        callee: &Rc<Isolate>,
+        failed: bool,
+    ) -> Option<Awaited> {
+        let mut calls = self.calls.borrow_mut();
+        let call = calls.get_mut(key)?;
+        if !Rc::ptr_eq(&call.callee, callee) || !call.is_under_way() {
+            return None;
+        }
+        call.answer = Answer::Sent;
+        let awaited = Awaited::of(call);
+        drop(calls);
+        callee.count(failed);
+        self.release(awaited.root, LeaseKind::Call);
+        Some(awaited)
+    }
+
+    /// The caller wants the results of a kept call.
+    fn pull(&self, caller: &Rc<Isolate>, pending: i32) {
+        let Some(key) = self.question(caller, pending) else {
+            return;
+        };
+        let mut calls = self.calls.borrow_mut();
+        let Some(call) = calls.get_mut(key) else {
+            return;
+        };
+        let (callee, root) = (Rc::clone(&call.callee), call.root);
+        match call.answer {
+            Answer::Open => {}
+            Answer::Kept => match self.roots.borrow_mut().get_mut(root) {
+                Some(root) => root.begin_call(self.now.get()),
+                None => return,
+            },
+            _ => return,
+        }
+        call.answer = Answer::Wanted;
+        callee.tell(Record {
+            id: to_words(key),
+            root: to_words(root),
+            ..Record::bare(RecordKind::Pull)
+        });
+    }
+
+    /// The caller needs the answer of a kept call no more.
+    fn finish(&self, caller: &Rc<Isolate>, pending: i32) {
+        let Some(key) = self.question(caller, pending) else {
+            return;
+        };
+        let found = {
+            let calls = self.calls.borrow();
+            calls.get(key).map(|call| (call.root, call.answer))
+        };
+        let Some((root, answer)) = found else { return };
+        if answer != Answer::Sent {
+            // Nothing else will tell the caller that the index is free again.
+            caller.note(Record {
+                id: (pending, 0),
+                ..Record::bare(RecordKind::Finish)
+            });
+        }
+        if self.capabilities.borrow_mut().finish(root, key) {
+            self.forget_answer(key);
+        } else if let Some(call) = self.calls.borrow_mut().get_mut(key) {
+            // The index may be used again; the answer lives on for others.
+            call.pending = -1;
+        }
+    }
+
+    /// Drops a kept answer; a call still under way is given up.
+    fn forget_answer(&self, key: CallKey) {
+        let Some(call) = self.calls.borrow_mut().remove(key) else {
+            return;
+        };
+        let record = Record {
+            id: to_words(key),
+            target: 1,
+            root: to_words(call.root),
+            ..Record::bare(RecordKind::Finish)
+        };
+        match call.is_under_way() {
+            true => {
+                call.callee.tell(record);
+                self.release(call.root, LeaseKind::Call);
+            }
+            false => call.callee.note(record),
+        }
+    }
+
+    /// The caller gives a call up: nobody waits for it any more.
+    fn cancel(&self, caller: &Rc<Isolate>, pending: i32) {
+        let Some(key) = self.calls.borrow().find(caller, pending) else {
+            return;
+        };
+        let Some(call) = self.calls.borrow_mut().remove(key) else {
+            return;
+        };
+        self.end_taken(key, &call);
+        abandon(key, &call);
+        call.caller.push(Event::CallFailed {
+            pending,
+            error: CallError::host(Kind::Cancelled, "the caller has given the call up"),
+        });
+    }
+
+    /// Does what follows when a capability is gone.
+    fn after_gone(&self, gone: Option<Gone>) {
+        match gone {
+            Some(Gone::Export { home, index, sent }) => home.tell(Record {
+                id: (index, 0),
+                target: sent,
+                ..Record::bare(RecordKind::Drop)
+            }),
+            Some(Gone::Answer(call)) => self.forget_answer(call),
+            None => {}
+        }
+    }
+
+    /// P4: ends what a root has left in isolates, once the root is over.
+    pub(super) fn end_belongings(&self, root: RootKey) {
+        let Some(Estate { answers, isolates }) = self.capabilities.borrow_mut().end(root) else {
+            return;
+        };
+        for key in answers {
+            let call = {
+                let mut calls = self.calls.borrow_mut();
+                match calls.get(key) {
+                    // Somebody waits for it, as for any call.
+                    Some(call) if call.answer == Answer::Wanted => None,
+                    _ => calls.remove(key),
+                }
+            };
+            let Some(call) = call else { continue };
+            if call.answer != Answer::Sent && call.pending >= 0 {
+                call.caller.note(Record {
+                    id: (call.pending, 0),
+                    ..Record::bare(RecordKind::Finish)
+                });
+            }
+            if call.is_under_way() {
+                self.end_call(&call);
+            }
+        }
+        for isolate in isolates {
+            isolate.note(ended(root));
+        }
+    }
+
+    /// P4, P8: does what follows when a hold on a root was released.
+    pub(super) fn after_release(&self, key: RootKey) {
+        let calls = match self.roots.borrow().get(key) {
+            Some(root) if root.state == RootState::Active => return,
+            Some(root) => root.calls(),
+            None => 0,
+        };
+        self.end_belongings(key);
+        if calls > 0 {
+            self.cancel_abandoned(key);
+        }
+    }
+
+    /// What an isolate posted could not be taken: tells it if the reason is that the root is over,
+    /// for it may keep something for that root.
+    pub(super) fn refuse_belongings(
+        &self,
+        isolate: &Rc<Isolate>,
+        record: &Record,
+        prefix: Option<&Prefix>,
+    ) {
+        let root = from_words(record.root);
+        if prefix.is_some() && !self.is_active(root) {
+            isolate.note(ended(root));
+        }
+    }
+
+    fn is_active(&self, root: RootKey) -> bool {
+        let roots = self.roots.borrow();
+        roots
+            .get(root)
+            .is_some_and(|root| root.state == RootState::Active)
+    }
+
+    /// The isolate has been made anew: what it served is lost, what it held is released.
+    pub(super) fn lose_capabilities(&self, isolate: &Rc<Isolate>) {
+        let gone = self.capabilities.borrow_mut().lose(isolate.slot);
+        for one in gone {
+            self.after_gone(Some(one));
+        }
+        let keys: Vec<CallKey> = {
+            let calls = self.calls.borrow();
+            let concerned = |call: &Call| {
+                Rc::ptr_eq(&call.callee, isolate) || Rc::ptr_eq(&call.caller, isolate)
+            };
+            let kept = calls.iter().filter(|(_, call)| !call.is_under_way());
+            kept.filter(|(_, call)| concerned(call))
+                .map(|(key, _)| key)
+                .collect()
+        };
+        for key in keys {
+            let Some(call) = self.calls.borrow_mut().remove(key) else {
+                continue;
+            };
+            self.capabilities.borrow_mut().finish(call.root, key);
+            if Rc::ptr_eq(&call.caller, isolate) {
+                abandon(key, &call);
+                continue;
+            }
+            if call.answer == Answer::Kept && call.pending >= 0 {
+                call.caller.push(Event::CallFailed {
+                    pending: call.pending,
+                    error: lost(isolate),
+                });
+            }
+        }
+    }
+
+    /// Tells the callees of a root's calls that nobody waits any more.
+    pub(super) fn cancel_abandoned(&self, root: RootKey) {
+        for (key, call) in self.calls.borrow().iter() {
+            if call.root == root {
+                tell_cancelled(&call.callee, key);
+            }
+        }
+    }
+}
+
+/// Tells the callee of a call that was taken out of the table that nobody waits for it.
+pub(super) fn abandon(key: CallKey, call: &Call) {
+    match call.answer {
+        Answer::Once => tell_cancelled(&call.callee, key),
+        _ => call.callee.tell(Record {
+            id: to_words(key),
+            target: 1,
+            root: to_words(call.root),
+            ..Record::bare(RecordKind::Finish)
+        }),
+    }
+}
+
+/// Aborts the signal of the handler of a call.
+pub(super) fn tell_cancelled(callee: &Rc<Isolate>, key: CallKey) {
+    callee.tell(Record {
+        id: to_words(key),
+        ..Record::bare(RecordKind::Cancel)
+    });
+}
+
+/// P4: a call in the name of `user` may use what belongs to `owner` if both are pinned to one set
+/// and neither is over.
+fn usable(roots: &RootTable, user: RootKey, owner: RootKey) -> Result<(), CallError> {
+    if user == owner {
+        return Ok(());
+    }
+    let (Some(user), Some(owner)) = (roots.get(user), roots.get(owner)) else {
+        return Err(broken());
+    };
+    if owner.state != RootState::Active {
+        return Err(broken());
+    }
+    if !Rc::ptr_eq(&user.set, &owner.set) {
+        return Err(CallError::host(
+            Kind::OtherVersionSet,
+            format!(
+                "the capability belongs to a request that is pinned to version set {}, this one \
+                 is pinned to {}; ask the service for one of this request's own",
+                owner.set.set.digest().short(),
+                user.set.set.digest().short(),
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn lost(home: &Isolate) -> CallError {
+    let reason =
+        "the isolate that served the capability was replaced; ask its service for a new one";
+    CallError::host(Kind::Disconnected, reason).in_bundle(home.program.id())
+}
+
+fn broken() -> CallError {
+    CallError::host(
+        Kind::RequestEnded,
+        "the capability belongs to a request that has ended, or was disposed of; stubs are of use \
+         only while their request runs",
+    )
+}
