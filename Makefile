@@ -14,9 +14,9 @@ build: prepare ## build the isolith binary (the first time: a few minutes)
 demo: build ## build the example shop, serve it, and deploy a new version while requests are open
 	@scripts/demo $(BIN)/isolith
 
-test: lint build ## check format and lints, run every test, and seed bugs to test the tests
+test: lint build ## check format and lints, run every test, and seed bugs in versions/
 	$(CARGO) test --release --locked --workspace
-	@scripts/mutation-gate
+	@scripts/mutation-gate versions
 
 lint: prepare ## check format and lints
 	@scripts/check-tools --lint
