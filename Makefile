@@ -1,6 +1,6 @@
 # The commands people use. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint mutants bench prepare
+.PHONY: help build demo test soak kills lint mutants bench prepare
 
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
@@ -17,6 +17,14 @@ demo: build ## build the example shop, serve it, and deploy a new version while 
 test: lint build ## check format and lints, run every test, and seed bugs in versions/
 	$(CARGO) test --release --locked --workspace
 	@scripts/mutation-gate versions
+
+soak: build ## load, change and kill a process for two minutes, or SECONDS=600
+	ISOLITH_SOAK_SECONDS=$(or $(SECONDS),120) $(CARGO) test --release --locked -p isolith-tests \
+		--test e2e soak::no_request -- --nocapture
+
+kills: build ## kill a process 200 times while it is changed, or KILLS=1000 times
+	ISOLITH_SOAK_KILLS=$(or $(KILLS),200) $(CARGO) test --release --locked -p isolith-tests \
+		--test e2e soak::a_process_killed -- --nocapture
 
 lint: prepare ## check format and lints
 	@scripts/check-tools --lint

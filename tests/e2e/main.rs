@@ -43,6 +43,8 @@ mod rollouts;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod trace;

@@ -43,7 +43,7 @@ pub(crate) fn bundles(folders: &[&str]) -> Vec<PathBuf> {
 
 /// Where projects are built: one folder for all runs, since a static is never dropped. A run has
 /// it to itself and begins by emptying it.
-fn workshop() -> &'static Path {
+pub(crate) fn workshop() -> &'static Path {
     static WORKSHOP: OnceLock<(PathBuf, File)> = OnceLock::new();
     let (folder, _lock) = WORKSHOP.get_or_init(|| {
         let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
