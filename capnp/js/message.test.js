@@ -250,6 +250,12 @@
     fails(sizesOf(1, 1 | (8 << 3), 0, 0), error('expected a list of another element size'));
     fails(sizesOf(1, 6 | (1 << 3), 0, 0), error('expected a list of another element size'));
     fails(sizesOf(0, 1), error('expected a list'));
+    // Lists of bits up to the last bit of their segment, and one of no bits behind it. The first
+    // struct is params of `kinds`, its only pointer leads to Kinds, where `bools` is pointer 4.
+    const bits = (count, ...words) => kinds.readParams(handmade([0, 1 << 16, 0, 5 << 16, ...Array(8).fill(0), 1, 1 | (count << 3), ...words])).kinds.bools;
+    check(bits(64, -1, -1).length === 64 && bits(64, -1, -1).at(63), 'a list of 64 bits');
+    check(bits(0).length === 0 && bits(58, 0, 1 << 25).at(57), 'lists of 0 and 58 bits');
+    fails(() => bits(65, -1, -1), beyond);
     // One pointer, over and over: a list of 2^29-1 structs of no size costs as if it were large.
     const bomb = handmade([0, 1 | (1 << 16), 0, 0, 1, 7, 0x7ffffffc, 0]);
     fails(() => evolve.readResults(bomb).sizes, 'MessageError: message: read more than 8388608 words; read a large field once and keep it');

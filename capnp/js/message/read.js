@@ -191,7 +191,7 @@ function readList(List, s, p, l, want) {
     at += 8;
     pay(s.m, 1 + bytes / 8 + (step === 0 ? count : 0));
   } else {
-    const bytes = code === 1 ? (count + 7) / 8 : count * (code === 6 ? 8 : ELEMENT_BYTES[code]);
+    const bytes = code === 1 ? (count + 7) >> 3 : count * (code === 6 ? 8 : ELEMENT_BYTES[code]);
     if (at + bytes > s.end) throw outOfBounds();
     data = code === 6 ? 0 : ELEMENT_BYTES[code];
     pointers = code === 6 ? 1 : 0;
