@@ -298,6 +298,9 @@ struct Status {
 
   change @12 :UInt64;
   # The number of the newest change in the history.
+
+  parkedShards @13 :UInt32;
+  # Shards that were lost to memory since the start, with what they hold, and replaced.
 }
 
 struct SetStatus {

@@ -21,7 +21,8 @@ use crate::deployment::{Deployment, Stores};
 use crate::ingress::Ingress;
 use crate::limits::Limits;
 use crate::overrides::{self, OverrideQueue};
-use crate::shard;
+use crate::park::park_on_failure;
+use crate::shard::{self, ShardHandle, ShardLife};
 use crate::state::Author;
 use crate::trace::Trace;
 
@@ -83,6 +84,8 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
     let opened = opened.map(|trace| Trace::open(&config.trace_file(trace), trace.max_mib));
     let (trace, trace_writer) = opened.transpose()?.unzip();
     let entry = config.app.entry.clone();
+    let parked_shards_max = limits.parked_shards_max;
+    park_on_failure();
     let (shards, shard_limits) = (config.runtime.shards, limits.clone());
     let stores = Stores {
         bundles: data_dir.store()?,
@@ -125,13 +128,13 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
         tracing::warn!("standard output cannot be written: {error}");
     }
 
-    let lost = tokio::select! {
-        () = ingress.accept(deployment.shards()) => false,
-        () = control.serve(service) => false,
-        () = serve_overrides(&deployment, queue) => false,
-        () = deployment.watch_rollouts() => false,
-        () = any_ended(&deployment) => true,
-        () = signals.stop() => false,
+    let lost: Result<(), Failure> = tokio::select! {
+        () = ingress.accept(deployment.shards()) => Ok(()),
+        () = control.serve(service) => Ok(()),
+        () = serve_overrides(&deployment, queue) => Ok(()),
+        () = deployment.watch_rollouts() => Ok(()),
+        failure = supervise(&deployment, &ingress, parked_shards_max) => Err(failure),
+        () = signals.stop() => Ok(()),
     };
     drop((ingress, control));
     tracing::info!(
@@ -149,9 +152,35 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
         // Threads that did not end in time still hold it.
         let _ = tokio::time::timeout(TRACE_PATIENCE, trace.ended()).await;
     }
-    match lost {
-        true => Err("a shard's thread has ended, which it never should; see the log".into()),
-        false => Ok(()),
+    lost
+}
+
+/// Too many shards are parked: the process was to be started again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} shards are parked for good, and what they hold is lost; start the process again")]
+pub(crate) struct TooManyParked(u32);
+
+/// Puts another thread in the place of each shard's that is parked. Ends with the reason why the
+/// process cannot go on.
+async fn supervise(
+    deployment: &Deployment,
+    ingress: &Ingress,
+    parked_shards_max: usize,
+) -> Failure {
+    loop {
+        let (shard, life) = first_ended(deployment).await;
+        if life == ShardLife::Ended {
+            return "a shard's thread has ended, which it never should; see the log".into();
+        }
+        ingress.forgive(shard.give_up());
+        let parked = deployment.count_parked();
+        if parked as usize > parked_shards_max {
+            return TooManyParked(parked).into();
+        }
+        match deployment.revive(shard).await {
+            Ok(()) => tracing::warn!(parked, "a new shard stands in the place of a parked one"),
+            Err(error) => return format!("no shard in the place of a parked one: {error}").into(),
+        }
     }
 }
 
@@ -176,17 +205,18 @@ fn announce(ingress: &Ingress, control: &ControlServer) -> io::Result<()> {
     out.flush()
 }
 
-async fn any_ended(deployment: &Deployment) {
+/// Waits until a shard's thread has ended or is parked.
+async fn first_ended(deployment: &Deployment) -> (&ShardHandle, ShardLife) {
     let ended = deployment
         .shards()
         .iter()
-        .map(|shard| Box::pin(shard.ended()));
-    // There always is one shard; selecting from none would panic.
+        .map(|shard| Box::pin(async move { (shard, shard.ended().await) }));
     let ended: Vec<_> = ended.collect();
+    // Selecting from none would panic; there always is one shard.
     if ended.is_empty() {
-        return;
+        return std::future::pending().await;
     }
-    select_all(ended).await;
+    select_all(ended).await.0
 }
 
 fn log_to_stderr() {

@@ -1,7 +1,8 @@
 //! The command line.
 //!
 //! Exit status: 0 done; 1 refused or failed, with the reason on standard error; 2 the command
-//! itself is wrong. Standard output gets results and nothing else.
+//! itself is wrong; 75 the process lost too many shards to memory and has to be started again.
+//! Standard output gets results and nothing else.
 
 mod apply;
 mod check;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::{self, Failure, ServeOptions};
+use crate::app::{self, Failure, ServeOptions, TooManyParked};
 use remote::Target;
 use rollout::RolloutCommand;
 
@@ -187,6 +188,9 @@ enum Command {
     },
 }
 
+/// The exit status of a process that has to be started again (`EX_TEMPFAIL`).
+const START_AGAIN: u8 = 75;
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -195,7 +199,10 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // There is nobody left to tell if this fails.
             let _ = writeln!(io::stderr(), "error: {error}");
-            ExitCode::FAILURE
+            match error.is::<TooManyParked>() {
+                true => ExitCode::from(START_AGAIN),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ mod start;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -72,6 +73,8 @@ pub(crate) struct Deployment {
     entry: ServiceName,
     given: AllGiven,
     limits: Limits,
+    /// Shards whose thread was parked for good.
+    parked: AtomicU32,
     /// Held through a whole change: one deploys after the other.
     state: Mutex<State>,
 }
@@ -164,6 +167,35 @@ impl Deployment {
     async fn take_samples(&self) -> Vec<EntrySample> {
         let samples = join_all(self.shards.iter().map(ShardHandle::take_samples)).await;
         samples.into_iter().flatten().collect()
+    }
+
+    /// Puts a new thread in the place of a shard's that is parked, loaded with what is in force.
+    /// Waits for a deployment under way.
+    ///
+    /// # Errors
+    /// Why it cannot be started or loaded.
+    pub(crate) async fn revive(&self, shard: &ShardHandle) -> Result<(), Refused> {
+        let state = self.state.lock().await;
+        let successor = shard.successor().map_err(refused)?;
+        for program in state.programs.values() {
+            let loaded = successor.load(Arc::clone(program)).await;
+            loaded.map_err(refused)?;
+        }
+        for (set, _) in self.routing.load_full().sets() {
+            successor.wire(Arc::clone(set)).await.map_err(refused)?;
+        }
+        shard.replace(&successor);
+        Ok(())
+    }
+
+    /// Counts a shard whose thread was parked. Returns how many there are.
+    pub(crate) fn count_parked(&self) -> u32 {
+        self.parked.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Shards whose thread was parked for good, since the start.
+    pub(crate) fn parked(&self) -> u32 {
+        self.parked.load(Ordering::Relaxed)
     }
 
     /// The shards, by number.

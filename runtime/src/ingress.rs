@@ -98,9 +98,15 @@ impl Ingress {
     /// What a shard serves a connection with.
     pub(crate) fn server(&self) -> ServeConnection {
         let settings = Arc::clone(&self.settings);
-        Arc::new(move |shard, stream, drain| {
-            Box::pin(serve(shard, stream, drain, Arc::clone(&settings)))
+        Arc::new(move |shard, stream, connection, drain| {
+            let settings = Arc::clone(&settings);
+            Box::pin(serve(shard, stream, connection, drain, settings))
         })
+    }
+
+    /// Lets as many connections more be open: so many were given up without being closed.
+    pub(crate) fn forgive(&self, connections: usize) {
+        self.settings.slots.add_permits(connections);
     }
 
     /// Accepts connections and hands them to `shards` in turn, until dropped.

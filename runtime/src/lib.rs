@@ -16,6 +16,7 @@ mod isolate;
 mod limits;
 mod outbound;
 mod overrides;
+mod park;
 mod pin_token;
 mod platform;
 mod program;

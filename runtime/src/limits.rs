@@ -40,10 +40,16 @@ pub(crate) struct Limits {
     pub(crate) stream_window_bytes: usize,
     /// The JavaScript heap of an isolate whose bundle sets no limit of its own.
     pub(crate) heap_mib: u32,
+    /// Shards of the process that may be parked for good, with all that they hold, before it
+    /// drains and ends, to be started again.
+    pub(crate) parked_shards_max: usize,
     /// CPU time of one request inside one isolate, if the bundle sets no limit of its own:
     /// handlers, microtasks and built-ins together. It also bounds a turn of code that runs for
     /// no request.
     pub(crate) cpu_ms_per_request: u32,
+    /// CPU time of requests that had to be ended, in one isolate and within ten seconds or so: past
+    /// it the isolate is held back.
+    pub(crate) cpu_ms_wasted: u32,
     /// CPU time of one turn while a bundle loads.
     pub(crate) cpu_ms_per_load: u32,
     /// Work that outlives its response: promises given to `waitUntil`, and calls that nobody
@@ -74,7 +80,9 @@ impl Default for Limits {
             capabilities_per_request: 16_384,
             stream_window_bytes: 1 << 20,
             heap_mib: 256,
+            parked_shards_max: 8,
             cpu_ms_per_request: 100,
+            cpu_ms_wasted: 150,
             cpu_ms_per_load: 5_000,
             background: Duration::from_secs(30),
             drain: Duration::from_secs(300),

@@ -34,6 +34,8 @@ pub(crate) fn init_once() {
         // second without taking notice of interrupts. Besides, who causes a compilation is to pay
         // for it.
         v8::V8::set_flags_from_string("--no-concurrent-recompilation");
+        // A Wasm memory reserves its pages before anybody counts them: 256 MiB are the most.
+        v8::V8::set_flags_from_string("--wasm-max-mem-pages=4096");
         let platform = v8::new_custom_platform(V8_WORKER_THREADS, false, false, Foreground);
         v8::V8::initialize_platform(platform.make_shared());
         v8::V8::initialize();

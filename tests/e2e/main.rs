@@ -25,6 +25,8 @@ mod failing_handlers;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod hostile_reach;
 #[cfg(test)]
 mod http_limits;

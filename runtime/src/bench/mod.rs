@@ -4,6 +4,7 @@
 //! hold on a machine whose speed drifts. The binary `isolith-bench` calls [`run`].
 
 mod bare;
+mod overrun;
 mod pins;
 mod typed;
 mod values;
@@ -19,7 +20,7 @@ const ROUNDS: usize = 9;
 /// Calls in a round.
 const CALLS: u32 = 100_000;
 
-/// What a run measured. Nanoseconds each.
+/// What a run measured.
 #[derive(Serialize)]
 struct Figures {
     bare_hop_ns: f64,
@@ -40,6 +41,8 @@ struct Figures {
     call_1mib_per_call_small: f64,
     pin_share_of_call: f64,
     pipelined_chain_of_three_per_call_small: f64,
+    /// CPU time that requests ran past their budget before they were ended.
+    cpu_overrun_p99_us: f64,
 }
 
 /// Measures, prints a table, and writes the figures to `file` as JSON.
@@ -110,6 +113,10 @@ pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
         "message read, all 5 fields",
         figures.decode_small_ns,
         beside(figures.json_parse_small_ns, "parse"),
+    );
+    println!(
+        "\nCPU time past the budget, p99: {:.0} us",
+        figures.cpu_overrun_p99_us
     );
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
@@ -186,6 +193,7 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         pipelined_chain_of_three_per_call_small: pipelined_chain_of_three_ns / call_small_ns,
         call_1mib_per_call_small: call_1mib_ns / call_small_ns,
         pin_share_of_call: pin_per_call_ns / call_small_ns,
+        cpu_overrun_p99_us: overrun::p99_us().await?,
     })
 }
 

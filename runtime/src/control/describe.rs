@@ -18,6 +18,7 @@ impl Service {
             entry: self.entry.clone(),
             pid: std::process::id(),
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            parked_shards: self.deployment.parked(),
             shards: u16::try_from(snapshot.shards.len()).unwrap_or(u16::MAX),
             listen: self.listen.to_string(),
             epoch: snapshot.table.epoch(),

@@ -18,6 +18,8 @@ pub(crate) struct Status {
     pub(crate) pid: u32,
     pub(crate) uptime_ms: u64,
     pub(crate) shards: u16,
+    /// Those that were lost to memory, with what they hold, and replaced.
+    pub(crate) parked_shards: u32,
     /// Where HTTP is served.
     pub(crate) listen: String,
     /// Rises with each change of the routing table.
@@ -115,6 +117,7 @@ impl Status {
         to.set_pid(self.pid);
         to.set_uptime_ms(self.uptime_ms);
         to.set_shards(self.shards);
+        to.set_parked_shards(self.parked_shards);
         to.set_listen(&self.listen[..]);
         to.set_epoch(self.epoch);
         to.set_change(self.change);
@@ -142,6 +145,7 @@ impl Status {
             pid: from.get_pid(),
             uptime_ms: from.get_uptime_ms(),
             shards: from.get_shards(),
+            parked_shards: from.get_parked_shards(),
             listen: from.get_listen()?.to_string()?,
             epoch: from.get_epoch(),
             change: from.get_change(),
@@ -341,6 +345,7 @@ mod tests {
             pid: 7,
             uptime_ms: 8,
             shards: 9,
+            parked_shards: 10,
             listen: "127.0.0.1:1".into(),
             epoch: 10,
             change: 13,

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use arc_swap::ArcSwap;
 use isolith_services::bundle::Bundle;
@@ -121,6 +122,7 @@ impl Deployment {
             entry: name,
             given,
             limits,
+            parked: AtomicU32::new(0),
             state: Mutex::new(state),
         };
         let first = async {

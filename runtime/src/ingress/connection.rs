@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::socket::Socket;
 use super::{Settings, exchange};
-use crate::shard::Shard;
+use crate::shard::{Connection, Shard};
 
 /// Header lines of one HTTP/1 request; more are answered with status 431.
 const MAX_HEADERS: usize = 128;
@@ -44,6 +44,7 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for LocalExec {
 pub(super) async fn serve(
     shard: Rc<Shard>,
     stream: std::net::TcpStream,
+    connection: Connection,
     drain: watch::Receiver<bool>,
     settings: Arc<Settings>,
 ) {
@@ -52,7 +53,8 @@ pub(super) async fn serve(
         tracing::debug!("a connection was dropped: as many are open as may be");
         return;
     };
-    if let Err(error) = run(shard, stream, drain, Arc::clone(&settings)).await {
+    connection.served();
+    if let Err(error) = run(shard, stream, connection, drain, Arc::clone(&settings)).await {
         tracing::debug!("a connection ended: {error}");
     }
 }
@@ -62,6 +64,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 async fn run(
     shard: Rc<Shard>,
     stream: std::net::TcpStream,
+    known: Connection,
     mut drain: watch::Receiver<bool>,
     settings: Arc<Settings>,
 ) -> Result<(), Failure> {
@@ -71,12 +74,19 @@ async fn run(
     let protocols = protocols(patience);
     let requests = Rc::new(Cell::new(0_u64));
     let counter = Rc::clone(&requests);
-    let service = service_fn(move |request| {
+    let known = Rc::new(known);
+    let service = service_fn(move |request: http::Request<_>| {
         counter.set(counter.get().wrapping_add(1));
+        let known = Rc::clone(&known);
+        if request.version() < http::Version::HTTP_2 {
+            known.waits();
+        }
         let (shard, settings) = (Rc::clone(&shard), Arc::clone(&settings));
         async move {
             let answer = exchange::respond(&shard, &settings, request, is_loopback);
-            Ok::<_, Infallible>(answer.await)
+            let answer = answer.await;
+            known.served();
+            Ok::<_, Infallible>(answer)
         }
     });
     let mut connection = pin!(protocols.serve_connection(io, service));

@@ -11,6 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::rc::Rc;
 
+use super::heap::MemoryGuard;
 use super::keys::{RootKey, from_words};
 use super::native::Owner;
 use crate::error::CallError;
@@ -87,6 +88,9 @@ unsafe extern "C" fn look(mut isolate: v8::UnsafeRawIsolatePtr, turn: *mut c_voi
     };
     if owner.fuse.is_bridged.get() {
         return;
+    }
+    if let Some(guard) = isolate.get_slot::<Rc<MemoryGuard>>().cloned() {
+        guard.look(isolate);
     }
     let Some(context) = isolate.get_slot::<OnlyContext>().map(|slot| slot.0.clone()) else {
         return;

@@ -11,6 +11,7 @@ use super::blobs::Blobs;
 use super::cut::{Cut, OnlyContext, Reach, SharedFuse, current_root};
 use super::facts::Facts;
 use super::glue::{Glue, find_glue, map_segments, run_event};
+use super::heap::MemoryGuard;
 use super::keys::{RootKey, from_words};
 use super::native::Owner;
 use super::thrown::{
@@ -42,6 +43,8 @@ struct Live {
     evaluation: Option<v8::Global<v8::Promise>>,
     adopted: Adopted,
     isolate: v8::OwnedIsolate,
+    // V8 calls it back as long as there is an isolate.
+    guard: Rc<MemoryGuard>,
 }
 
 /// How far the evaluation of the main module got.
@@ -80,9 +83,10 @@ impl Engine {
         let params = v8::CreateParams::default()
             .snapshot_blob(v8::StartupData::from(blob))
             .external_references(snapshot::external_references())
-            .allow_atomics_wait(false)
-            .heap_limits(0, (limits.heap_mib as usize) << 20);
-        let mut isolate = v8::Isolate::new(params);
+            .allow_atomics_wait(false);
+        let guard = MemoryGuard::new(limits.heap_mib, fuse, &bundle);
+        let mut isolate = v8::Isolate::new(guard.params(params));
+        guard.watch(&mut isolate);
         let adopted = platform::adopt(&isolate, tasks);
         isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
         isolate.set_prepare_stack_trace_callback(prepare_stack_trace);
@@ -126,6 +130,7 @@ impl Engine {
                 evaluation: None,
                 adopted,
                 isolate,
+                guard,
             }),
             host: Rc::clone(host),
             rejections,
@@ -504,6 +509,12 @@ impl Engine {
             };
         }
         let mut lost: Vec<RootKey> = roots.by_ref().map(from_words).collect();
+        // Code of the runtime's own, such as a stream's, runs for no request; for whom, is clear
+        // if there is only one.
+        let root = match lost[..] {
+            [only] => root.or(Some(only)),
+            _ => root,
+        };
         lost.retain(|lost| Some(*lost) != root);
         Cut {
             root,
@@ -587,15 +598,18 @@ impl Drop for Engine {
                 evaluation,
                 adopted,
                 mut isolate,
+                guard,
             } = live;
             drop((glue, context, module, evaluation, adopted));
             isolate.remove_slot::<FormatStack>();
             isolate.remove_slot::<OnlyContext>();
+            isolate.remove_slot::<Rc<MemoryGuard>>();
             isolate.remove_slot::<Rc<Rejections>>();
             self.rejections.forget();
             // SAFETY: an isolate must be the entered one when it is dropped; dropping exits it.
             unsafe { isolate.enter() };
             drop(isolate);
+            drop(guard);
         }
     }
 }

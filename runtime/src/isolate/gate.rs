@@ -12,9 +12,7 @@ use isolith_capnp::error_capnp::call_error::Kind;
 
 use crate::error::CallError;
 
-/// CPU time that an isolate may waste before it is held back; so much is forgiven again every
-/// [`FORGIVEN_IN`].
-const WASTE: Duration = Duration::from_millis(150);
+/// In this time as much CPU time is forgiven as may be wasted.
 const FORGIVEN_IN: Duration = Duration::from_secs(10);
 /// What an isolate is charged at least when its code is ended.
 const LEAST_WASTE: Duration = Duration::from_millis(20);
@@ -135,13 +133,14 @@ impl Gate {
         }
     }
 
-    /// The isolate's code had to be ended after `used`. Returns how long it is held back for that.
-    pub(crate) fn strike(&self, used: Duration, now: Instant) -> Option<Duration> {
+    /// The isolate's code had to be ended after `used`; `most` may be wasted. Returns how long it is
+    /// held back for that.
+    pub(crate) fn strike(&self, used: Duration, most: Duration, now: Instant) -> Option<Duration> {
         self.ended.set(self.ended.get() + 1);
         let (before, at) = self.wasted.get();
-        let forgiven = at.map_or(Duration::MAX, |at| {
+        let forgiven = at.map_or(Duration::ZERO, |at| {
             now.saturating_duration_since(at)
-                .mul_f64(WASTE.as_secs_f64() / FORGIVEN_IN.as_secs_f64())
+                .mul_f64(most.as_secs_f64() / FORGIVEN_IN.as_secs_f64())
         });
         let left = before.saturating_sub(forgiven);
         if left.is_zero() {
@@ -150,7 +149,7 @@ impl Gate {
         let wasted = left + used.max(LEAST_WASTE);
         self.wasted.set((wasted, Some(now)));
         let on_trial = matches!(self.state.get(), GateState::Trial { .. });
-        if wasted < WASTE && !on_trial {
+        if wasted < most && !on_trial {
             return None;
         }
         let hold = self.hold.get();
@@ -175,17 +174,18 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+    const WASTE: Duration = Duration::from_millis(150);
 
     #[test]
     fn one_overrun_is_forgiven_and_many_are_not() {
         let (gate, start) = (Gate::default(), Instant::now());
-        assert_eq!(gate.strike(60 * MS, start), None);
+        assert_eq!(gate.strike(60 * MS, WASTE, start), None);
         assert!(gate.pass().is_ok());
         // Ten seconds later it is forgotten.
         let later = start + FORGIVEN_IN;
-        assert_eq!(gate.strike(60 * MS, later), None);
-        assert_eq!(gate.strike(60 * MS, later), None);
-        assert_eq!(gate.strike(60 * MS, later), Some(FIRST_HOLD));
+        assert_eq!(gate.strike(60 * MS, WASTE, later), None);
+        assert_eq!(gate.strike(60 * MS, WASTE, later), None);
+        assert_eq!(gate.strike(60 * MS, WASTE, later), Some(FIRST_HOLD));
         assert_eq!(gate.ended(), 4);
         assert_eq!(gate.pass().unwrap_err().kind, Kind::Overloaded);
     }
@@ -193,13 +193,13 @@ mod tests {
     #[test]
     fn a_trial_opens_the_gate_or_doubles_the_time() {
         let (gate, start) = (Gate::default(), Instant::now());
-        assert_eq!(gate.strike(WASTE, start), Some(FIRST_HOLD));
+        assert_eq!(gate.strike(WASTE, WASTE, start), Some(FIRST_HOLD));
         let tried = start + FIRST_HOLD;
         let state = gate.state();
         assert!(gate.pass_at(state, tried).is_ok());
         // One only.
         assert!(gate.pass_at(gate.state(), tried).is_err());
-        assert_eq!(gate.strike(MS, tried), Some(2 * FIRST_HOLD));
+        assert_eq!(gate.strike(MS, WASTE, tried), Some(2 * FIRST_HOLD));
         let again = tried + 2 * FIRST_HOLD;
         assert!(gate.pass_at(gate.state(), again - MS).is_err());
         assert!(gate.pass_at(gate.state(), again).is_ok());

@@ -12,6 +12,7 @@ mod exchange;
 mod facts;
 mod gate;
 mod glue;
+mod heap;
 mod inbox;
 pub(crate) mod keys;
 mod memory;
@@ -138,6 +139,8 @@ enum Schedule {
     Queued,
     /// Its turn is on: what arrives now waits for the next one.
     Running,
+    /// It gets no turn any more, until it is renewed.
+    Condemned,
 }
 
 /// Something for an isolate's glue that is neither a call nor a result.
@@ -345,6 +348,11 @@ impl Isolate {
         }
     }
 
+    /// Gives it no turn any more: its engine is in no state to go on.
+    pub(crate) fn condemn(&self) {
+        self.schedule.set(Schedule::Condemned);
+    }
+
     /// Puts a new engine in the place of the old one, as [`new`](Self::new) made that. What waits
     /// here or for this isolate is gone; whoever it belongs to was told before.
     ///
@@ -365,6 +373,7 @@ impl Isolate {
         ));
         drop((self.usage.take(), self.fuse.take()));
         self.wire.reset();
+        self.schedule.set(Schedule::Idle);
         let limits = IsolateLimits::of(&self.program, limits);
         let mut engine = self.engine.borrow_mut();
         // The old one goes first: it maps the same rings.
@@ -434,7 +443,7 @@ impl Isolate {
     pub(crate) fn receive(&self, mut record: Record, segment0: Segment0<'_>, moved: Vec<Segment>) {
         let ring = match self.schedule.get() {
             Schedule::Idle | Schedule::Queued => Some(&self.wire),
-            Schedule::Running => None,
+            Schedule::Running | Schedule::Condemned => None,
         };
         let mut inbox = self.inbox.borrow_mut();
         match segment0 {
@@ -466,7 +475,7 @@ impl Isolate {
     pub(crate) fn note(&self, record: Record) {
         let ring = match self.schedule.get() {
             Schedule::Idle | Schedule::Queued => Some(&self.wire),
-            Schedule::Running => None,
+            Schedule::Running | Schedule::Condemned => None,
         };
         self.inbox.borrow_mut().put(record, Vec::new(), ring);
         if self.queued() > NOTES_PER_TURN {
@@ -502,6 +511,9 @@ impl Isolate {
     /// If the turn was cut short, why, and who else has to be told. What was not handled stays in
     /// the mailbox for the next turn.
     pub(crate) fn turn(&self, one_record: bool) -> Result<(), Cut> {
+        if self.schedule.get() == Schedule::Condemned {
+            return Ok(());
+        }
         self.schedule.set(Schedule::Running);
         let mut one_record = one_record;
         if let Some(left) = self.careful_turns.get().checked_sub(1) {
@@ -527,6 +539,9 @@ impl Isolate {
     pub(crate) fn end_turn(&self) {
         if self.life.get() == Life::Loading || self.gate.state() == GateState::Replacing {
             self.progress.notify_one();
+        }
+        if self.schedule.get() == Schedule::Condemned {
+            return;
         }
         self.schedule.set(Schedule::Idle);
         if self.wire.records_left() + self.inbox.borrow().overflowing() > 0

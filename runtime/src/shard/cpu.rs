@@ -51,6 +51,11 @@ impl ThreadClock {
     }
 }
 
+/// CPU time that the current thread has used.
+pub(crate) fn thread_cpu_time() -> Duration {
+    ThreadClock(libc::CLOCK_THREAD_CPUTIME_ID).now()
+}
+
 /// What a shard has charged so far.
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -66,7 +71,7 @@ impl Ledger {
     /// What to charge to `turn` now. Of a turn that is seen for the first time one only knows that
     /// it is no longer than since the last look.
     fn charge(&self, turn: u64) -> Duration {
-        let now = ThreadClock(libc::CLOCK_THREAD_CPUTIME_ID).now();
+        let now = thread_cpu_time();
         let since = now.saturating_sub(self.charged.replace(now));
         let (used, before) = match self.turn.replace(turn) == turn {
             true => (since, self.turn_used.get()),

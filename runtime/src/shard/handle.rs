@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpStream;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -15,10 +15,12 @@ use semver::Version;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
+use super::connections::{Connection, Connections};
 use super::{EntrySample, Holders, ShadowCounts, Shard};
 use crate::error::{CallError, LoadError};
 use crate::isolate::IsolateStats;
 use crate::limits::Limits;
+use crate::park::on_park;
 use crate::program::Program;
 use crate::trace::Trace;
 
@@ -70,21 +72,50 @@ enum Command {
     Samples(oneshot::Sender<Vec<EntrySample>>),
     Holders(Digest, oneshot::Sender<Holders>),
     Evict(Digest, String, oneshot::Sender<usize>),
-    Connection(TcpStream),
+    Connection(TcpStream, Connection),
+}
+
+/// Where a shard's thread is in its life.
+///
+/// ```text
+/// Running ──▶ Ended
+///    └──────▶ Parked, with all that it holds; another one takes its place
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShardLife {
+    Running,
+    Ended,
+    Parked,
 }
 
 /// A shard, as other threads see it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ShardHandle {
     index: usize,
+    /// To the thread that stands in for the shard now.
+    link: Arc<ArcSwap<Link>>,
+    /// Starts another one; `None` once the shard drains.
+    starter: Arc<Mutex<Option<Starter>>>,
+}
+
+type Starter = Box<dyn Fn() -> io::Result<Link> + Send>;
+
+/// The way to one shard's thread.
+struct Link {
     commands: mpsc::Sender<Command>,
     drain: watch::Sender<bool>,
-    ended: watch::Receiver<bool>,
+    life: watch::Receiver<ShardLife>,
+    connections: Arc<Connections>,
 }
 
 /// Serves one connection on the shard's thread; the receiver turns true when the shard drains.
 pub(crate) type ServeConnection = Arc<
-    dyn Fn(Rc<Shard>, TcpStream, watch::Receiver<bool>) -> Pin<Box<dyn Future<Output = ()>>>
+    dyn Fn(
+            Rc<Shard>,
+            TcpStream,
+            Connection,
+            watch::Receiver<bool>,
+        ) -> Pin<Box<dyn Future<Output = ()>>>
         + Send
         + Sync,
 >;
@@ -104,27 +135,59 @@ pub(crate) fn spawn(
     trace: Option<Trace>,
     serve: ServeConnection,
 ) -> io::Result<ShardHandle> {
+    let starter: Starter = Box::new(move || {
+        let (limits, entry, trace) = (limits.clone(), entry.clone(), trace.clone());
+        start(
+            index,
+            limits,
+            Arc::clone(&routing),
+            entry,
+            trace,
+            Arc::clone(&serve),
+        )
+    });
+    Ok(ShardHandle {
+        index,
+        link: Arc::new(ArcSwap::from_pointee(starter()?)),
+        starter: Arc::new(Mutex::new(Some(starter))),
+    })
+}
+
+fn start(
+    index: usize,
+    limits: Limits,
+    routing: Arc<ArcSwap<RoutingTable>>,
+    entry: ServiceName,
+    trace: Option<Trace>,
+    serve: ServeConnection,
+) -> io::Result<Link> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (commands, receiver) = mpsc::channel(COMMANDS_IN_FLIGHT);
     let (drain, draining) = watch::channel(false);
-    let (ended_sender, ended) = watch::channel(false);
+    let (tell, life) = watch::channel(ShardLife::Running);
     thread::Builder::new()
         .name(format!("isolith-shard-{index}"))
         .spawn(move || {
+            let tell = Rc::new(tell);
             let local = LocalSet::new();
             let shard = Shard::new(index, limits, entry, routing, trace);
+            let (watch, parked) = (Arc::clone(&shard.watch), Rc::clone(&tell));
+            on_park(move || {
+                watch.abandon();
+                parked.send_replace(ShardLife::Parked);
+            });
             local.block_on(&runtime, run(shard, receiver, draining, serve));
             // Tasks that still hold isolates go before the thread that they belong to.
             drop(local);
-            let _ = ended_sender.send(true);
+            tell.send_replace(ShardLife::Ended);
         })?;
-    Ok(ShardHandle {
-        index,
+    Ok(Link {
         commands,
         drain,
-        ended,
+        life,
+        connections: Arc::default(),
     })
 }
 
@@ -178,8 +241,9 @@ async fn run(
             Command::Evict(bundle, reason, reply) => {
                 let _ = reply.send(shard.evict(bundle, &reason));
             }
-            Command::Connection(stream) => {
-                connections.spawn_local(serve(Rc::clone(&shard), stream, draining.clone()));
+            Command::Connection(stream, connection) => {
+                let served = serve(Rc::clone(&shard), stream, connection, draining.clone());
+                connections.spawn_local(served);
             }
         }
     }
@@ -190,8 +254,18 @@ async fn run(
 impl ShardHandle {
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
         let (sender, receiver) = oneshot::channel();
-        self.commands.send(command(sender)).await.ok()?;
-        receiver.await.ok()
+        let link = self.link.load_full();
+        let mut life = link.life.clone();
+        let reply = async {
+            link.commands.send(command(sender)).await.ok()?;
+            receiver.await.ok()
+        };
+        tokio::select! {
+            biased;
+            reply = reply => reply,
+            // What a parked thread holds is never dropped, and so answers nobody.
+            Ok(_) = life.wait_for(|life| *life == ShardLife::Parked) => None,
+        }
     }
 
     /// Makes an isolate for the bundle and evaluates it. Does nothing if it is loaded already.
@@ -226,7 +300,7 @@ impl ShardHandle {
     /// table changed, and after a deployment was refused.
     pub(crate) async fn sweep(&self) {
         // A shard that is gone has nothing to unload.
-        let _ = self.commands.send(Command::Sweep).await;
+        let _ = self.link.load().commands.try_send(Command::Sweep);
     }
 
     /// Calls one method with a JSON argument, admitted like any request.
@@ -269,24 +343,63 @@ impl ShardHandle {
     /// # Errors
     /// The socket, if the shard cannot take it now.
     pub(crate) fn connection(&self, stream: TcpStream) -> Result<(), TcpStream> {
-        match self.commands.try_reserve() {
-            Ok(place) => {
-                place.send(Command::Connection(stream));
+        let link = self.link.load();
+        if *link.life.borrow() == ShardLife::Parked {
+            return Err(stream);
+        }
+        match (link.commands.try_reserve(), link.connections.add(&stream)) {
+            (Ok(place), Ok(connection)) => {
+                place.send(Command::Connection(stream, connection));
                 Ok(())
             }
-            Err(_) => Err(stream),
+            _ => Err(stream),
         }
     }
 
     /// Tells the shard to take no more connections and to end when those it has are served.
     pub(crate) fn drain(&self) {
-        self.drain.send_replace(true);
+        self.starter().take();
+        self.link.load().drain.send_replace(true);
     }
 
-    /// Waits until the shard's thread has let go of everything.
-    pub(crate) async fn ended(&self) {
-        let mut ended = self.ended.clone();
-        // An error means that the thread is gone, which is what we wait for.
-        let _ = ended.wait_for(|ended| *ended).await;
+    /// Waits until the shard's thread has let go of everything, or never will.
+    pub(crate) async fn ended(&self) -> ShardLife {
+        let mut life = self.link.load().life.clone();
+        let ended = life.wait_for(|life| *life != ShardLife::Running).await;
+        // An error means that the thread is gone.
+        ended.map_or(ShardLife::Ended, |life| *life)
+    }
+
+    /// Closes the connections of a shard that is parked, and tells their clients. Returns how
+    /// many it had begun to serve.
+    pub(crate) fn give_up(&self) -> usize {
+        self.link.load().connections.give_up()
+    }
+
+    /// Starts a thread that can take the place of one that is parked: it gets nothing to do
+    /// before [`replace`](Self::replace).
+    ///
+    /// # Errors
+    /// If the operating system refuses it, or the shard drains.
+    pub(crate) fn successor(&self) -> io::Result<ShardHandle> {
+        let link = match &*self.starter() {
+            Some(start) => start()?,
+            None => return Err(io::Error::other("the process is stopping")),
+        };
+        Ok(ShardHandle {
+            index: self.index,
+            link: Arc::new(ArcSwap::from_pointee(link)),
+            starter: Arc::default(),
+        })
+    }
+
+    /// Puts `successor`, which is loaded by now, in the place of the thread so far.
+    pub(crate) fn replace(&self, successor: &ShardHandle) {
+        self.link.store(successor.link.load_full());
+    }
+
+    fn starter(&self) -> MutexGuard<'_, Option<Starter>> {
+        // Either there or not whenever the lock is free.
+        self.starter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,6 +10,7 @@
 
 pub(crate) mod calls;
 mod capabilities;
+mod connections;
 mod cpu;
 mod handle;
 mod leases;
@@ -47,9 +48,12 @@ use crate::platform::ForegroundTask;
 use crate::trace::Trace;
 use calls::{Answer, Call, CallTable};
 use capabilities::CapabilityTable;
+pub(crate) use connections::Connection;
 use cpu::Ledger;
-pub(crate) use cpu::Usage;
-pub(crate) use handle::{JsonCall, JsonReply, ServeConnection, ShardHandle, ShardStats, spawn};
+pub(crate) use cpu::{Usage, thread_cpu_time};
+pub(crate) use handle::{
+    JsonCall, JsonReply, ServeConnection, ShardHandle, ShardLife, ShardStats, spawn,
+};
 pub(crate) use leases::Holders;
 use passing::{Awaited, Destination, Prefix, abandon};
 use ready::ReadyQueue;

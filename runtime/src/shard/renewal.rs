@@ -24,7 +24,9 @@ impl Shard {
     pub(super) fn after_cut(&self, isolate: &Rc<Isolate>, cut: &Cut) {
         let (bundle, error) = (isolate.program.id(), &cut.error);
         tracing::warn!(%bundle, %error, "code was ended");
-        if let Some(held) = isolate.gate.strike(self.ledger.turn_used(), Instant::now()) {
+        let used = self.ledger.turn_used();
+        let most = Duration::from_millis(u64::from(self.limits.cpu_ms_wasted));
+        if let Some(held) = isolate.gate.strike(used, most, Instant::now()) {
             tracing::warn!(%bundle, "it was ended too often and is held back for {held:?}");
         }
         match &cut.reach {
@@ -70,6 +72,7 @@ impl Shard {
         if before == GateState::Replacing {
             return;
         }
+        isolate.condemn();
         // Nobody is left to take the results of the calls that it made.
         let orphans = self
             .calls

@@ -85,6 +85,11 @@ impl Watch {
         self.looks.load(Ordering::Relaxed)
     }
 
+    /// The thread is parked in the middle of a turn: there is nothing to look at any more.
+    pub(super) fn abandon(&self) {
+        self.running.store(0, Ordering::Release);
+    }
+
     /// Says that a look was answered.
     pub(super) fn answer(&self) {
         let answers = self.answers.load(Ordering::Relaxed);

@@ -1,0 +1,230 @@
+//! What an isolate's memory may come to, and what happens when it does.
+//!
+//! One budget (`heap_mib`) holds for the JavaScript heap and for what lies outside of it: array
+//! buffers, messages, Wasm memories. Three things keep it:
+//!
+//! - V8 calls [`near_limit`] when the heap is full. Execution is ended, and until it takes notice
+//!   the limit is raised step by step. The isolate's requests fail, and it is replaced.
+//! - Buffers are allocated here. One that does not fit is a `RangeError` for who asked for it.
+//! - After each collection V8's own count is read. It knows of buffers that came from elsewhere,
+//!   and no longer has those that were sent away: whoever holds a buffer pays for it.
+//!
+//! Some built-ins allocate without end and take no notice of anything. Then V8 declares itself out
+//! of memory and would end the process; instead [the thread is parked](crate::park).
+
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
+use std::ffi::{CStr, c_char, c_void};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use isolith_capnp::error_capnp::call_error::Kind;
+use isolith_versions::BundleId;
+
+use super::cut::{Cut, Reach, SharedFuse};
+use crate::error::CallError;
+use crate::park::park;
+
+/// The least by which the heap limit is raised at a time while execution is being ended.
+const STEP_BYTES: usize = 64 << 20;
+/// How often it is raised.
+const STEPS: usize = 3;
+/// Full collections in a row after which memory over the budget counts as held.
+const COLLECTIONS_OVER_BUDGET: usize = 2;
+
+/// An isolate's memory outside its heap. Shared with V8's background threads, which free buffers.
+struct Meter {
+    budget_bytes: usize,
+    /// As of the last collection.
+    external_bytes: AtomicUsize,
+    /// Allocated since then.
+    allocated_bytes: AtomicUsize,
+    /// A buffer was refused since then.
+    has_refused: AtomicBool,
+}
+
+/// Keeps an isolate within its budget. Must outlive the isolate.
+pub(super) struct MemoryGuard {
+    meter: Arc<Meter>,
+    over_budget: AtomicUsize,
+    fuse: SharedFuse,
+    bundle: BundleId,
+    /// Set once the isolate exists.
+    handle: std::cell::OnceCell<v8::IsolateHandle>,
+}
+
+impl MemoryGuard {
+    pub(super) fn new(heap_mib: u32, fuse: &SharedFuse, bundle: &BundleId) -> Rc<Self> {
+        Rc::new(MemoryGuard {
+            meter: Arc::new(Meter {
+                budget_bytes: (heap_mib as usize) << 20,
+                external_bytes: AtomicUsize::new(0),
+                allocated_bytes: AtomicUsize::new(0),
+                has_refused: AtomicBool::new(false),
+            }),
+            over_budget: AtomicUsize::new(0),
+            fuse: Rc::clone(fuse),
+            bundle: bundle.clone(),
+            handle: std::cell::OnceCell::new(),
+        })
+    }
+
+    /// What `limits` the isolate is to be made with.
+    pub(super) fn params(&self, params: v8::CreateParams) -> v8::CreateParams {
+        let meter = Arc::into_raw(Arc::clone(&self.meter));
+        // SAFETY: the vtable's `drop` gives the reference back.
+        let allocator = unsafe { v8::new_rust_allocator(meter, &ALLOCATOR) };
+        params
+            .array_buffer_allocator(allocator.make_shared())
+            .heap_limits(0, self.meter.budget_bytes)
+    }
+
+    /// Begins to watch the isolate.
+    pub(super) fn watch(self: &Rc<Self>, isolate: &mut v8::OwnedIsolate) {
+        isolate.set_slot(Rc::clone(self));
+        let _ = self.handle.set(isolate.thread_safe_handle());
+        let data = Rc::as_ptr(self).cast_mut().cast();
+        isolate.add_near_heap_limit_callback(near_limit, data);
+        isolate.add_gc_epilogue_callback(collected, data, v8::GCType::kGCTypeAll);
+        isolate.set_oom_error_handler(out_of_memory);
+    }
+
+    /// Ends what runs if `isolate` holds far more outside its heap than garbage explains: not all
+    /// of it comes through the allocator.
+    pub(super) fn look(&self, isolate: &mut v8::Isolate) {
+        let external = isolate.adjust_amount_of_external_allocated_memory(0);
+        let most = 2 * self.meter.budget_bytes + STEP_BYTES;
+        if usize::try_from(external).is_ok_and(|external| external > most) {
+            self.end();
+        }
+    }
+
+    /// Ends what runs: the isolate holds too much, and is lost.
+    fn end(&self) {
+        let mib = self.meter.budget_bytes >> 20;
+        let text = format!(
+            "it used more memory than heap_mib ({mib}) allows and is made anew; \
+             hold less, or raise it under [limits] in its manifest"
+        );
+        self.fuse.blow(Cut {
+            error: CallError::host(Kind::MemoryExceeded, text).in_bundle(&self.bundle),
+            root: None,
+            reach: Reach::Isolate,
+        });
+        if let Some(handle) = self.handle.get() {
+            handle.terminate_execution();
+        }
+    }
+}
+
+/// V8 is about to run out of heap, on the isolate's thread.
+unsafe extern "C" fn near_limit(data: *mut c_void, current: usize, initial: usize) -> usize {
+    // SAFETY: the guard that `watch` gave, which outlives the isolate.
+    let guard = unsafe { &*data.cast::<MemoryGuard>() };
+    // V8 also calls this before it collects for a buffer for the last time. That is no matter of
+    // the heap: who asked for the buffer gets a RangeError.
+    if guard.meter.has_refused.swap(false, Ordering::Relaxed) {
+        return current;
+    }
+    guard.end();
+    let step = STEP_BYTES.max(initial / 2);
+    let ceiling = initial.saturating_add(STEPS * step);
+    current.max(ceiling.min(current.saturating_add(step)))
+}
+
+/// V8 has collected garbage, on the isolate's thread.
+unsafe extern "C" fn collected(
+    mut isolate: v8::UnsafeRawIsolatePtr,
+    kind: v8::GCType,
+    _: v8::GCCallbackFlags,
+    data: *mut c_void,
+) {
+    // SAFETY: as in `near_limit`.
+    let guard = unsafe { &*data.cast::<MemoryGuard>() };
+    // SAFETY: V8 gives the isolate that it collected in, on its own thread.
+    let isolate = unsafe { v8::Isolate::ref_from_raw_isolate_ptr_mut_unchecked(&mut isolate) };
+    let external = isolate.adjust_amount_of_external_allocated_memory(0);
+    let external = usize::try_from(external).unwrap_or(0);
+    let meter = &guard.meter;
+    meter.external_bytes.store(external, Ordering::Relaxed);
+    meter.allocated_bytes.store(0, Ordering::Relaxed);
+    meter.has_refused.store(false, Ordering::Relaxed);
+    if kind != v8::GCType::kGCTypeMarkSweepCompact {
+        return;
+    }
+    let held = isolate.get_heap_statistics().used_heap_size() + external;
+    if held <= meter.budget_bytes {
+        return guard.over_budget.store(0, Ordering::Relaxed);
+    }
+    // Buffers that are garbage are freed, and no longer counted, a little later.
+    let over = guard.over_budget.fetch_add(1, Ordering::Relaxed) + 1;
+    if over >= COLLECTIONS_OVER_BUDGET {
+        guard.end();
+    }
+}
+
+/// V8 gave up. It aborts the process if this returns.
+unsafe extern "C" fn out_of_memory(location: *const c_char, _: &v8::OomDetails) {
+    let location = match location.is_null() {
+        true => "",
+        // SAFETY: V8 passes a literal.
+        false => unsafe { CStr::from_ptr(location) }.to_str().unwrap_or(""),
+    };
+    park(&format!(
+        "V8 is out of memory in one built-in function ({location})"
+    ));
+}
+
+static ALLOCATOR: v8::RustAllocatorVtable<Meter> = v8::RustAllocatorVtable {
+    allocate,
+    allocate_uninitialized,
+    free,
+    drop: forget,
+};
+
+impl Meter {
+    /// Counts `len` bytes, if they fit.
+    fn take(&self, len: usize) -> bool {
+        let external = self.external_bytes.load(Ordering::Relaxed);
+        let room = self.budget_bytes.saturating_sub(external);
+        let allocated = self.allocated_bytes.load(Ordering::Relaxed);
+        if allocated.saturating_add(len) > room {
+            self.has_refused.store(true, Ordering::Relaxed);
+            return false;
+        }
+        self.allocated_bytes.fetch_add(len, Ordering::Relaxed);
+        true
+    }
+}
+
+fn layout(len: usize) -> Option<Layout> {
+    Layout::from_size_align(len.max(1), 16).ok()
+}
+
+unsafe extern "C" fn allocate(meter: &Meter, len: usize) -> *mut c_void {
+    match layout(len).filter(|_| meter.take(len)) {
+        // SAFETY: the layout's size is not zero.
+        Some(layout) => unsafe { alloc_zeroed(layout) }.cast(),
+        None => std::ptr::null_mut(),
+    }
+}
+
+unsafe extern "C" fn allocate_uninitialized(meter: &Meter, len: usize) -> *mut c_void {
+    match layout(len).filter(|_| meter.take(len)) {
+        // SAFETY: the layout's size is not zero.
+        Some(layout) => unsafe { alloc(layout) }.cast(),
+        None => std::ptr::null_mut(),
+    }
+}
+
+unsafe extern "C" fn free(_: &Meter, data: *mut c_void, len: usize) {
+    if let Some(layout) = layout(len) {
+        // SAFETY: allocated above with the same layout.
+        unsafe { dealloc(data.cast(), layout) }
+    }
+}
+
+unsafe extern "C" fn forget(meter: *const Meter) {
+    // SAFETY: the reference that `params` gave away.
+    drop(unsafe { Arc::from_raw(meter) });
+}
