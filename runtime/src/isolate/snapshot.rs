@@ -20,6 +20,7 @@ static GLUE_JS: v8::OneByteConst = v8::String::create_external_onebyte_const(
         include_str!("../js/glue/call.js"),
         include_str!("../js/glue/capabilities.js"),
         include_str!("../js/glue/answers.js"),
+        include_str!("../js/glue/kept.js"),
         include_str!("../js/glue/streams.js"),
         include_str!("../js/glue/http.js"),
         include_str!("../js/glue/outbound.js"),

@@ -1,7 +1,7 @@
 // The isolate's end of the call path and of what else the host hands it. The files of this folder
-// are the parts of one function, in this order: call, capabilities, answers, streams, http, outbound,
-// json, life. It becomes part of the startup snapshot; a fresh isolate calls `attach` with its memory
-// and its bundle's facts, evaluates the bundle, then calls `start`.
+// are the parts of one function, in this order: call, capabilities, answers, kept, streams, http,
+// outbound, json, life. It becomes part of the startup snapshot; a fresh isolate calls `attach` with
+// its memory and its bundle's facts, evaluates the bundle, then calls `start`.
 //
 // Nothing here looks up a built-in at run time that a service could have replaced: what is needed
 // is captured below, before any bundle runs. `getContext` and `setContext` read and write the
