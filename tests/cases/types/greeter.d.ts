@@ -10,6 +10,32 @@ declare module "isolith:schema" {
     toObject(): O[];
     toJSON(): O[];
   }
+  /** A type of a schema: what a reader gives, what an encoder takes, what `toObject()` holds. */
+  export interface Type<R = any, W = any, O = any> {
+    read: R;
+    write: W;
+    object: O;
+  }
+  /** What a type parameter is where nothing is known of it. */
+  export type Any = Type<AnyPointer | null, AnyPointerInit, AnyPointer | null>;
+  /** A pointer to something of a type that the schema leaves open. */
+  export interface AnyPointer {
+    readonly kind: "struct" | "list" | "capability";
+    /** Reads it as the type; throws if it is of another kind. */
+    as(type: "Text"): string;
+    as(type: "Data"): Uint8Array<ArrayBuffer>;
+    as<T extends Type>(type: Named<T>): T["read"];
+    as<T extends Type>(type: { list: Named<T> }): List<T["read"], T["object"]>;
+    as(type: { list: unknown } | `List(${string})`): List<unknown>;
+  }
+  /** Names a type of a schema where a value is needed. */
+  export interface Named<T extends Type = Type> {
+    readonly typeId: string;
+    /** Not there at run time. */
+    readonly type?: T;
+  }
+  /** A text, bytes, something that was read, a capability, or a value with its type. */
+  export type AnyPointerInit = string | Uint8Array | { type: unknown; value: unknown } | object;
   /** What a method learns about its call. */
   export interface Context {
     waitUntil(promise: Promise<unknown>): void;
@@ -20,7 +46,7 @@ declare module "isolith:schema" {
 }
 
 declare module "isolith:schema/greeter" {
-  import type { Context, List } from "isolith:schema";
+  import type { Any, AnyPointer, AnyPointerInit, Context, List, Type } from "isolith:schema";
   export namespace Greeter {
     /** What a class that serves the interface implements. */
     interface Server {

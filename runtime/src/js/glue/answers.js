@@ -186,7 +186,8 @@
     }
 
     collected() {
-      this.forget();
+      // Results that somebody awaits still come, and end it then.
+      if (this.promise === null) this.forget();
     }
 
     // The host keeps it no longer.
