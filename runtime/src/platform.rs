@@ -27,9 +27,9 @@ pub(crate) fn init_once() {
         // Immutable ArrayBuffers let one backing store be read by two isolates and written by none.
         v8::V8::set_flags_from_string("--js-immutable-arraybuffer");
         // A call goes through some twenty small functions of the glue and of generated code. With
-        // twice V8's room for inlining they become a few large ones.
+        // four times V8's room for inlining they become a few large ones.
         v8::V8::set_flags_from_string("--max-inlined-bytecode-size=1000");
-        v8::V8::set_flags_from_string("--max-inlined-bytecode-size-cumulative=2000");
+        v8::V8::set_flags_from_string("--max-inlined-bytecode-size-cumulative=4000");
         // While a function is being optimised on another thread, V8 runs it for up to half a
         // second without taking notice of interrupts. Besides, who causes a compilation is to pay
         // for it.
