@@ -193,11 +193,16 @@ pub fn compile_schemas(dir: &Path, manifest: &Manifest) -> Result<CompiledSchema
     if refs.is_empty() {
         return Ok(compiled);
     }
-    let missing = refs
-        .iter()
-        .filter(|interface| !dir.join(&interface.file).is_file());
+    let missing = refs.iter().filter(|interface| {
+        let file = dir.join(&interface.file).canonicalize();
+        let real_dir = dir.canonicalize();
+        !file.is_ok_and(|file| file.is_file() && real_dir.is_ok_and(|dir| file.starts_with(dir)))
+    });
     let missing = missing.map(|interface| {
-        let message = format!("there is no schema file {}", interface.file);
+        let message = format!(
+            "there is no schema file {} in the service's folder",
+            interface.file
+        );
         let hint = "a caller keeps a copy of its provider's schema file, with the same file id";
         manifest.interface_problem(interface, message, hint)
     });

@@ -11,13 +11,14 @@
 //! own modules. `process.env.NODE_ENV` is `"production"`.
 //!
 //! The result depends on the files in the service's folder alone: a tsconfig.json is honoured
-//! there but not above, and what lies outside of the folder cannot be imported.
+//! there but not above, and no module from outside of the folder is read, whatever a package, an
+//! alias or a symbolic link makes of an import.
 
 mod audit;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rolldown::{
     BundlerBuilder, BundlerOptions, CodeSplittingMode, CommentsOptions, InputItem, OutputFormat,
@@ -25,7 +26,10 @@ use rolldown::{
 };
 use rolldown_common::{ModuleInfo, NormalModule, Output, OutputChunk};
 use rolldown_error::{BuildDiagnostic, DiagnosticOptions, EventKind};
-use rolldown_plugin::{HookNoopReturn, HookUsage, Plugin, PluginContext};
+use rolldown_plugin::{
+    HookLoadArgs, HookLoadOutput, HookLoadReturn, HookNoopReturn, HookUsage, Plugin, PluginContext,
+    SharedLoadPluginContext,
+};
 
 use crate::problem::{Problem, Problems, relative};
 
@@ -53,9 +57,14 @@ struct ReadModule {
     imports: Vec<String>,
 }
 
-/// Writes down each module that rolldown reads.
-#[derive(Debug, Default)]
-struct Recorder(Mutex<Vec<ReadModule>>);
+/// Writes down each module that rolldown reads, and keeps it from reading those outside of the
+/// service's folder.
+#[derive(Debug)]
+struct Recorder {
+    /// The service's folder, without symbolic links.
+    dir: PathBuf,
+    read: Mutex<Vec<ReadModule>>,
+}
 
 /// Stack of a bundler thread. Parsers recurse, and machine-written modules nest deeply.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
@@ -84,15 +93,22 @@ pub(crate) fn bundle(dir: &Path, main: &str) -> Result<Bundled, Problems> {
 }
 
 async fn run(dir: &Path, main: &str) -> Result<Bundled, Problems> {
-    let recorder = Arc::new(Recorder::default());
+    let recorder = Arc::new(Recorder {
+        dir: dir.to_owned(),
+        read: Mutex::default(),
+    });
     let mut bundler = BundlerBuilder::default()
         .with_options(options(dir, main))
         .with_plugins(vec![Arc::clone(&recorder) as _])
         .build()
         .map_err(|errors| problems(dir, &errors))?;
     let output = bundler.generate().await;
-    let read = std::mem::take(&mut *recorder.0.lock().unwrap_or_else(PoisonError::into_inner));
-    let output = output.map_err(|errors| problems(dir, &errors))?;
+    let read = std::mem::take(&mut *recorder.lock());
+    let output = output.map_err(|errors| {
+        // What else is wrong may follow from a module that was not read.
+        let escapes = Problems::check(audit::escapes(dir, &read, |_| true));
+        escapes.err().unwrap_or_else(|| problems(dir, &errors))
+    })?;
 
     let mut chunks = output.assets.iter().filter_map(|asset| match asset {
         Output::Chunk(chunk) => Some(chunk),
@@ -170,6 +186,12 @@ fn options(dir: &Path, main: &str) -> BundlerOptions {
     }
 }
 
+/// Whether `module` is a file that is not in `dir`, which has no symbolic links.
+fn is_outside(dir: &Path, module: &Path) -> bool {
+    let real = module.canonicalize();
+    module.is_absolute() && !real.as_deref().unwrap_or(module).starts_with(dir)
+}
+
 /// The real files among a chunk's modules that left code in it.
 fn files_of(chunk: &OutputChunk) -> Vec<PathBuf> {
     let modules = chunk.modules.keys.iter().zip(&chunk.modules.values);
@@ -213,9 +235,20 @@ fn internal(message: &str) -> Problems {
     Problem::new(".", message, hint).into()
 }
 
+impl Recorder {
+    fn lock(&self) -> MutexGuard<'_, Vec<ReadModule>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Plugin for Recorder {
     fn name(&self) -> Cow<'static, str> {
         "isolith".into()
+    }
+
+    async fn load(&self, _: SharedLoadPluginContext, args: &HookLoadArgs<'_>) -> HookLoadReturn {
+        // An empty module in its place: its importers are refused, once all of them are known.
+        Ok(is_outside(&self.dir, Path::new(args.id)).then(HookLoadOutput::default))
     }
 
     async fn module_parsed(
@@ -237,15 +270,12 @@ impl Plugin for Recorder {
                 .unwrap_or_default(),
             imports: imports.map(ToString::to_string).collect(),
         };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(module);
+        self.lock().push(module);
         Ok(())
     }
 
     fn register_hook_usage(&self) -> HookUsage {
-        HookUsage::ModuleParsed
+        HookUsage::Load | HookUsage::ModuleParsed
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rolldown_error::BuildDiagnostic;
 
-use super::{ReadModule, problem};
+use super::{ReadModule, is_outside, problem};
 use crate::package::{PackageJson, package_of};
 use crate::problem::{Problem, Problems, relative};
 
@@ -98,6 +98,7 @@ pub(super) fn audit(
         }
     }
     problems.extend(of_packages.into_values());
+    problems.extend(escapes(dir, read, |importer| used.contains(importer)));
     for module in read
         .iter()
         .filter(|module| Path::new(&module.id).is_absolute())
@@ -112,9 +113,7 @@ pub(super) fn audit(
         {
             let target = package_of(imported).map(|(_, name)| name);
             match (&package, target) {
-                (None, _) if !imported.starts_with(dir) => {
-                    problems.push(located(dir, importer, &module.source, outside(imported)));
-                }
+                _ if is_outside(dir, imported) => {}
                 (None, Some(name)) if !own.may_import(&name) => {
                     let mistake = undeclared(name, &own);
                     problems.push(located(dir, importer, &module.source, mistake));
@@ -150,6 +149,30 @@ pub(super) fn audit(
     Problems::check(problems)?;
     warnings.dedup();
     Ok(warnings)
+}
+
+/// Imports that lead out of the service's folder: of its own modules, and of those modules of
+/// packages that count.
+pub(super) fn escapes(
+    dir: &Path,
+    read: &[ReadModule],
+    counts: impl Fn(&Path) -> bool,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for module in read {
+        let importer = Path::new(&module.id);
+        let package = package_of(importer);
+        if package.is_some() && !counts(importer) {
+            continue;
+        }
+        let imports = module.imports.iter().map(Path::new);
+        for imported in imports.filter(|imported| is_outside(dir, imported)) {
+            let mut mistake = outside(imported, package.as_ref().map(|(_, name)| &**name));
+            mistake.2 = link_to(imported, importer, &module.source).unwrap_or(mistake.2);
+            problems.push(located(dir, importer, &module.source, mistake));
+        }
+    }
+    problems
 }
 
 /// Why `specifier` cannot be had, and what to do.
@@ -213,7 +236,7 @@ fn instead_of(builtin: &str, in_package: bool) -> &'static str {
 }
 
 /// The mistake of importing a file that is not the service's.
-fn outside(imported: &Path) -> Mistake {
+fn outside(imported: &Path, by: Option<&str>) -> Mistake {
     let file = imported.file_name().unwrap_or_default().to_string_lossy();
     let (what, needle) = match package_of(imported) {
         Some((_, name)) => (format!("the package `{name}`"), name),
@@ -222,13 +245,31 @@ fn outside(imported: &Path) -> Mistake {
             file.split('.').next().unwrap_or_default().to_owned(),
         ),
     };
-    let hint =
-        "a bundle is made from one folder: copy the file into it, or install a package there";
-    (
-        format!("imports {what} from outside of the service's folder"),
-        hint.to_owned(),
-        needle,
-    )
+    let hint = match by {
+        Some(name) => format!(
+            "a bundle is made from one folder, and `{name}` must not reach out of it: choose \
+             another package"
+        ),
+        None => "a bundle is made from one folder, which symbolic links must not leave: copy the \
+                 file into it, or install a package there"
+            .to_owned(),
+    };
+    let message = format!("imports {what} from outside of the service's folder");
+    (message, hint, needle)
+}
+
+/// How `importer` names the symbolic link through which it imports a file, if it does so.
+fn link_to(imported: &Path, importer: &Path, source: &str) -> Option<String> {
+    let folder = importer.parent()?;
+    let texts = source.split(['"', '\'', '`']);
+    let mut links = texts.filter(|text| folder.join(text).is_symlink());
+    let link = links.find(|link| {
+        folder
+            .join(link)
+            .canonicalize()
+            .is_ok_and(|p| p == imported)
+    });
+    link.map(str::to_owned)
 }
 
 /// The mistake of importing a package that only happens to be installed.

@@ -200,3 +200,69 @@ fn each_mistake_has_its_place_and_hint() {
         );
     }
 }
+
+#[test]
+fn nothing_outside_of_the_folder_is_read() {
+    let outer = project(&[
+        ("secret.json", r#"{"token": "hidden"}"#),
+        ("secret.js", "export default 'hidden'"),
+        ("secret.txt", "not a module: hidden"),
+    ]);
+    let outer_dir = outer.path().canonicalize().unwrap();
+    let absolute = |name: &str| outer_dir.join(name).display().to_string();
+    let of_package = "node_modules/greedy/index.js:1:21: imports `secret.json` from outside";
+    let cases = [
+        (
+            format!("import x from '{}';\nx()", absolute("secret.js")),
+            "src/main.ts:1:15: imports `secret.js`",
+        ),
+        (
+            format!("import x from '{}';\nx()", absolute("secret.txt")),
+            "src/main.ts:1:15: imports `secret.txt`",
+        ),
+        (
+            format!(
+                "const x = await import('file://{}');",
+                absolute("secret.txt")
+            ),
+            "src/main.ts:1:24: imports `secret.txt`",
+        ),
+        (
+            "import x from '../../secret.txt' with { type: 'text' };\nx()".to_owned(),
+            "src/main.ts:1:15: imports `secret.txt`",
+        ),
+        (
+            "import x from './link.json';\nx()".to_owned(),
+            "src/main.ts:1:15: imports `secret.json`",
+        ),
+        (
+            "import { gone } from './linked/secret.js';\ngone()".to_owned(),
+            "src/main.ts:1:22: imports `secret.js`",
+        ),
+        ("import 'greedy';".to_owned(), of_package),
+    ];
+    for (main, place) in cases {
+        let dir = outer_dir.join("service");
+        let files = [
+            ("package.json", r#"{"dependencies": {"greedy": "1"}}"#),
+            ("node_modules/greedy/package.json", r#"{"name": "greedy"}"#),
+            (
+                "node_modules/greedy/index.js",
+                "console.log(require('../../../secret.json'))",
+            ),
+            ("src/main.ts", &main),
+        ];
+        for (path, text) in files {
+            fs::create_dir_all(dir.join(path).parent().unwrap()).unwrap();
+            fs::write(dir.join(path), text).unwrap();
+        }
+        let _ = std::os::unix::fs::symlink("../../secret.json", dir.join("src/link.json"));
+        let _ = std::os::unix::fs::symlink("../..", dir.join("src/linked"));
+        let error = bundle(&dir, "src/main.ts").unwrap_err().to_string();
+        assert!(
+            error.contains(place) && error.contains("hint: "),
+            "{main}\n{error}"
+        );
+        assert!(!error.contains("hidden"), "{error}");
+    }
+}
