@@ -1,6 +1,6 @@
 # The commands people use. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak kills lint mutants bench prepare
+.PHONY: help build demo boutique test soak kills lint mutants bench prepare
 
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
@@ -13,6 +13,9 @@ build: prepare ## build the isolith binary (the first time: a few minutes)
 
 demo: build ## build the example shop, serve it, and deploy a new version while requests are open
 	@scripts/demo $(BIN)/isolith
+
+boutique: build ## build a shop of eleven services, and serve it at http://127.0.0.1:8080
+	@scripts/boutique $(BIN)/isolith serve
 
 test: lint build ## check format and lints, run every test, and seed bugs in versions/
 	$(CARGO) test --release --locked --workspace

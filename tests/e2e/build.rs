@@ -10,7 +10,7 @@ use crate::support::command::{finish, isolith, json, run, run_in};
 use crate::support::{case, copy_project, root};
 
 /// The folder of a project with npm packages, schemas and exports.
-const AUTH: &str = "services/examples/boutique/auth-1";
+const AUTH: &str = "services/examples/demo/auth-1";
 
 #[test]
 fn building_twice_in_different_folders_gives_equal_digests_without_node_or_a_capnp_compiler() {
@@ -64,7 +64,7 @@ fn a_bundle_is_written_where_it_is_asked_for() {
 fn inspect_lists_inlined_npm_packages_with_version_and_integrity() {
     for (project, names) in [
         (AUTH, vec!["jose", "zod"]),
-        ("services/examples/boutique/frontend", vec!["zod"]),
+        ("services/examples/demo/frontend", vec!["zod"]),
     ] {
         let lock = fs::read_to_string(root().join(project).join("package-lock.json")).unwrap();
         let lock = json(&lock);

@@ -9,12 +9,12 @@ use crate::support::server::Server;
 use crate::support::{case, eventually, root};
 
 const SHOP: [&str; 4] = [
-    "services/examples/boutique/frontend",
-    "services/examples/boutique/auth-1",
-    "services/examples/boutique/catalog",
-    "services/examples/boutique/cart",
+    "services/examples/demo/frontend",
+    "services/examples/demo/auth-1",
+    "services/examples/demo/catalog",
+    "services/examples/demo/cart",
 ];
-const AUTH_2: &str = "services/examples/boutique/auth-2";
+const AUTH_2: &str = "services/examples/demo/auth-2";
 const LAB: [&str; 2] = ["tests/cases/lab/front", "tests/cases/lab/greeter"];
 
 /// Requests on each side of a deployment.
@@ -85,7 +85,7 @@ impl Evidence {
 fn requests_that_are_open_during_a_deploy_finish_on_the_version_they_began_with() {
     let parts = bundles(&[&SHOP[..], &[AUTH_2]].concat());
     let (next, parts) = parts.split_last().unwrap();
-    let server = Server::start(&root().join("services/examples/boutique/app.toml"), parts);
+    let server = Server::start(&root().join("services/examples/demo/app.toml"), parts);
     let shopper = Shopper::new(&server);
     let first = set_in_force(&server.status());
 

@@ -13,6 +13,8 @@ mod bad_bundles;
 #[cfg(test)]
 mod bad_sources;
 #[cfg(test)]
+mod boutique;
+#[cfg(test)]
 mod build;
 #[cfg(test)]
 mod capabilities;

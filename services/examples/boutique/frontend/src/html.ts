@@ -2,21 +2,27 @@
 
 export class Html {
   constructor(readonly text: string) {}
-
-  toString(): string {
-    return this.text;
-  }
 }
 
 type Part = Html | string | number | undefined | readonly Part[];
 
 export function html(strings: TemplateStringsArray, ...parts: Part[]): Html {
-  return new Html(String.raw({ raw: strings }, ...parts.map(render)));
+  let text = strings[0]!;
+  for (let at = 0; at < parts.length; at++) text += render(parts[at]) + strings[at + 1]!;
+  return new Html(text);
 }
 
 function render(part: Part): string {
   if (part === undefined) return "";
   if (part instanceof Html) return part.text;
-  if (typeof part === "object") return part.map(render).join("");
-  return String(part).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+  if (typeof part === "number") return String(part);
+  if (typeof part === "string") return escape(part);
+  let text = "";
+  for (const each of part) text += render(each);
+  return text;
+}
+
+function escape(text: string): string {
+  if (!/[&<>"']/.test(text)) return text;
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

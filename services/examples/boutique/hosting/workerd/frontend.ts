@@ -1,0 +1,2 @@
+// The handler is the same: both hostings call `fetch(request, env)`.
+export { default } from "../../frontend/src/main";
