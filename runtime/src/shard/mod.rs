@@ -35,7 +35,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use isolith_capnp::error_capnp::call_error::Kind;
-use isolith_versions::{Digest, LeaseKind, RoutingTable, ServiceName, seeded};
+use isolith_versions::{Digest, LeaseKind, RoutingTable, ServiceName, seeded, sticky_key};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Notify, watch};
 
@@ -255,7 +255,7 @@ impl Shard {
         let root = self.active(&mut roots, key)?;
         let (import, method) = (record.target >> 16, record.target & 0xffff);
         let import = usize::try_from(import).unwrap_or(usize::MAX);
-        let of_now = self.set_of_now();
+        let of_now = self.set_of_now(caller);
         let set = of_now.as_ref().unwrap_or(&root.set);
         let target = set.target(caller.slot, import);
         let target = target.map(|target| (Rc::clone(&target.callee), i32::from(target.export)));
@@ -390,10 +390,15 @@ impl Shard {
         }
     }
 
-    /// With a seeded bug: the set that a call leads by if it is resolved when it is made.
-    fn set_of_now(&self) -> Option<Rc<ShardSet>> {
-        seeded("resolve-at-call-time")
-            .then(|| self.find_set(self.routing.load().combinations().base()))?
+    /// With a seeded bug: the set that a call leads by if it is resolved when it is made, or if each
+    /// service is in a bucket of its own.
+    fn set_of_now(&self, caller: &Isolate) -> Option<Rc<ShardSet>> {
+        if seeded("resolve-at-call-time") {
+            return self.find_set(self.routing.load().combinations().base());
+        }
+        let key = || sticky_key(caller.program.id().service.as_str().as_bytes());
+        seeded("bucket-per-service")
+            .then(|| self.find_set(self.routing.load().admit(key(), None).set))?
     }
 
     /// With a seeded bug: whose request the isolate handles, as if it were one at a time.
