@@ -17,9 +17,11 @@ pub(crate) struct Limits {
     pub(crate) calls_in_flight_per_shard: usize,
     /// Calls and results that wait to be delivered to one isolate.
     pub(crate) queued_records_per_isolate: usize,
-    /// Calls of one request that are under way at once, on all levels together; it bounds
-    /// services that call each other without end.
+    /// Calls of one request that are under way at once, on all levels together.
     pub(crate) calls_in_flight_per_request: u32,
+    /// Calls of one request that are made while another one is served, inside each other; it
+    /// bounds services that call each other without end. At most 255.
+    pub(crate) nested_calls_per_request: u32,
     /// A message between isolates, all segments together.
     pub(crate) message_bytes: usize,
     /// Messages and `Data` fields above this size move by ownership; smaller ones are copied
@@ -71,6 +73,7 @@ impl Default for Limits {
             calls_in_flight_per_shard: 65_536,
             queued_records_per_isolate: 65_536,
             calls_in_flight_per_request: 1_024,
+            nested_calls_per_request: 128,
             message_bytes: 64 << 20,
             move_threshold_bytes: 16 << 10,
             outbound_in_flight_per_isolate: 64,

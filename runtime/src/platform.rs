@@ -34,6 +34,11 @@ pub(crate) fn init_once() {
         // second without taking notice of interrupts. Besides, who causes a compilation is to pay
         // for it.
         v8::V8::set_flags_from_string("--no-concurrent-recompilation");
+        // Until a function is optimised, V8 looks for interrupts at its loops' back edges only when
+        // it looks whether to optimise it: with Maglev's code, after tens of thousands of rounds,
+        // which may be a second if each calls a built-in. These make it some hundred.
+        v8::V8::set_flags_from_string("--osr-from-maglev-interrupt-scale-factor=20");
+        v8::V8::set_flags_from_string("--invocation-count-for-turbofan=3000");
         // A Wasm memory reserves its pages before anybody counts them: 256 MiB are the most.
         v8::V8::set_flags_from_string("--wasm-max-mem-pages=4096");
         let platform = v8::new_custom_platform(V8_WORKER_THREADS, false, false, Foreground);

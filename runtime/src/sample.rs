@@ -20,6 +20,7 @@ use crate::shard::Shard;
 type Error = Box<dyn std::error::Error>;
 
 /// A program to be, in the words of a manifest.
+#[derive(Clone)]
 pub(crate) struct Sample<'a> {
     pub(crate) service: &'a str,
     pub(crate) version: &'a str,

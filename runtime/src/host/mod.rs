@@ -153,6 +153,8 @@ macro_rules! sources {
 // In order of evaluation: a file uses what the files before it put on `internals`.
 sources![
     "primordials.js",
+    "interrupts.js",
+    "interrupts.js",
     "webidl.js",
     "console.js",
     "events.js",

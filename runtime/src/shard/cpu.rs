@@ -69,13 +69,16 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// What to charge to `turn` now. Of a turn that is seen for the first time one only knows that
-    /// it is no longer than since the last look.
-    fn charge(&self, turn: u64) -> Duration {
+    /// it ran when the look was asked for, and has not since before the last one.
+    fn charge(&self, turn: u64, asked: Duration) -> Duration {
         let now = thread_cpu_time();
         let since = now.saturating_sub(self.charged.replace(now));
         let (used, before) = match self.turn.replace(turn) == turn {
             true => (since, self.turn_used.get()),
-            false => (since.min(LOOK), Duration::ZERO),
+            false => {
+                let since_asked = now.saturating_sub(asked);
+                (since.min(LOOK + since_asked), Duration::ZERO)
+            }
         };
         self.turn_used.set(before + used);
         used
@@ -133,7 +136,7 @@ impl Shard {
             return None;
         }
         let is_new = self.ledger.turn.get() != turn;
-        let used = self.ledger.charge(turn);
+        let used = self.ledger.charge(turn, self.watch.asked());
         isolate.charge(used);
         self.ready.borrow_mut().charge(isolate.slot, used);
         let roots = self.roots.borrow();

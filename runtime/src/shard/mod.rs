@@ -40,7 +40,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Notify, watch};
 
 use crate::error::CallError;
-use crate::isolate::keys::{CallKey, RootKey, from_words, to_words};
+use crate::isolate::keys::{CallKey, NESTED_MAX, RootKey, from_words, nested, nesting, to_words};
 use crate::isolate::wire::{MOVED, Record, RecordKind, Target};
 use crate::isolate::{Cut, Event, Home, Isolate, Segment, Segment0};
 use crate::limits::Limits;
@@ -235,7 +235,7 @@ impl Shard {
             return Err(bound(
                 "calls_in_flight_per_request",
                 self.limits.calls_in_flight_per_request as usize,
-                "do the services call each other without end?",
+                "await some of them before more are made",
             ));
         }
         Ok(root)
@@ -253,6 +253,14 @@ impl Shard {
         let moved = caller.take_given(record.segments);
         let mut roots = self.roots.borrow_mut();
         let root = self.active(&mut roots, key)?;
+        let deepest = self.limits.nested_calls_per_request.min(NESTED_MAX);
+        if nesting(record.root) >= deepest {
+            return Err(bound(
+                "nested_calls_per_request",
+                deepest as usize,
+                "do the services call each other without end?",
+            ));
+        }
         let (import, method) = (record.target >> 16, record.target & 0xffff);
         let import = usize::try_from(import).unwrap_or(usize::MAX);
         let of_now = self.set_of_now(caller);
@@ -305,6 +313,7 @@ impl Shard {
         }
         let incoming = Record {
             id: to_words(call),
+            root: nested(record.root),
             target: (export << 16) | method,
             ..*record
         };

@@ -490,26 +490,30 @@ fn services_that_call_each_other_are_never_entered_twice_on_one_stack() {
         };
         let a = sample("a", &[("OTHER", "b", "^1", "Ping")]);
         let b = sample("b", &[("OTHER", "a", "^1", "Ping")]);
-        let limits = Limits {
+        let nested = Limits {
+            nested_calls_per_request: 50,
+            ..Limits::default()
+        };
+        let in_flight = Limits {
             calls_in_flight_per_request: 50,
             ..Limits::default()
         };
-        let world = serve(&[a, b], "a", limits).await;
-        let reply = world.call("a", "ping", "{\"depth\": 50}").await;
-        assert_eq!(reply["depth"], 50);
-        assert_eq!(reply["reentered"], false);
+        for (limits, name) in [
+            (nested, "nested_calls_per_request (50)"),
+            (in_flight, "calls_in_flight_per_request (50)"),
+        ] {
+            let world = serve(&[a.clone(), b.clone()], "a", limits).await;
+            let reply = world.call("a", "ping", "{\"depth\": 50}").await;
+            assert_eq!(reply["depth"], 50);
+            assert_eq!(reply["reentered"], false);
 
-        // One level more than may be under way at once.
-        let error = world
-            .call_by("a", "ping", "{\"depth\": 51}", soon())
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind, Kind::Overloaded);
-        assert!(
-            error.message.contains("calls_in_flight_per_request (50)"),
-            "{error}"
-        );
-        assert_eq!(world.call("a", "ping", "{\"depth\": 3}").await["depth"], 3);
+            // One level more.
+            let call = world.call_by("a", "ping", "{\"depth\": 51}", soon());
+            let error = call.await.unwrap_err();
+            assert_eq!(error.kind, Kind::Overloaded);
+            assert!(error.message.contains(name), "{error}");
+            assert_eq!(world.call("a", "ping", "{\"depth\": 3}").await["depth"], 3);
+        }
     });
 }
 

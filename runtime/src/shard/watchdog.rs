@@ -35,6 +35,8 @@ pub(super) struct Watch {
     looks: AtomicU64,
     /// Looks that an isolate answered.
     answers: AtomicU64,
+    /// The thread's CPU time when the last look was asked for, in nanoseconds.
+    asked_ns: AtomicU64,
     leashes: Mutex<Vec<Option<Leash>>>,
     clock: ThreadClock,
 }
@@ -57,6 +59,7 @@ impl Watch {
             running: AtomicUsize::new(0),
             looks: AtomicU64::new(0),
             answers: AtomicU64::new(0),
+            asked_ns: AtomicU64::new(0),
             leashes: Mutex::new(Vec::new()),
             clock: ThreadClock::of_this_thread(),
         });
@@ -83,6 +86,11 @@ impl Watch {
     /// Rises about once a millisecond while JavaScript runs.
     pub(super) fn looks(&self) -> u64 {
         self.looks.load(Ordering::Relaxed)
+    }
+
+    /// The thread's CPU time when the last look was asked for.
+    pub(super) fn asked(&self) -> Duration {
+        Duration::from_nanos(self.asked_ns.load(Ordering::Relaxed))
     }
 
     /// The thread is parked in the middle of a turn: there is nothing to look at any more.
@@ -139,7 +147,11 @@ impl Watch {
                 }
                 return Some(Seen { ..*seen });
             }
-            _ => request_look(&leash.handle, turn),
+            _ => {
+                let asked_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+                self.asked_ns.store(asked_ns, Ordering::Relaxed);
+                request_look(&leash.handle, turn);
+            }
         }
         Some(Seen {
             watch,

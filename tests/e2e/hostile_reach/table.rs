@@ -390,7 +390,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         "endless-calls-between-services",
         "",
         "return this.env.SELF.run({ how: 'again' });",
-        Kind("overloaded", "calls_in_flight_per_request (1024)"),
+        Kind("overloaded", "nested_calls_per_request (128)"),
     )),
     // Floods.
     attack(

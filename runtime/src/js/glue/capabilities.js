@@ -52,8 +52,8 @@
   const scopes = new Map();
   let lastScope = null;
 
-  // A shadow's mark is no part of its request's name.
-  const unmarked = (rootLow) => rootLow & 0x7fffffff;
+  // A shadow's mark, and how deep a call is nested, are no part of the request's name.
+  const unmarked = (rootLow) => rootLow & 0x007fffff;
 
   function scopeOf(low, rootHigh) {
     const rootLow = unmarked(low);
