@@ -1,6 +1,6 @@
 # The commands people use. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build demo boutique test soak kills lint mutants bench prepare
+.PHONY: help build demo boutique test soak kills lint mutants bench density prepare
 
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
@@ -39,6 +39,9 @@ mutants: prepare ## seed each bug of a list, and see which test catches it
 
 bench: prepare ## measure the call path; the numbers also go to target/bench.json
 	$(CARGO) run --release --locked -p isolith-runtime --bin isolith-bench
+
+density: prepare ## load 10,000 services, or SERVICES=300, and measure starts and memory
+	$(CARGO) run --release --locked -p isolith-runtime --bin isolith-bench -- density $(or $(SERVICES),10000)
 
 # What has to be there before cargo runs.
 prepare:

@@ -2,6 +2,7 @@
 
 mod app;
 pub mod bench;
+mod capacity;
 pub mod cli;
 mod config;
 mod control;

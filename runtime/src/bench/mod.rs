@@ -4,16 +4,19 @@
 //! hold on a machine whose speed drifts. The binary `isolith-bench` calls [`run`].
 
 mod bare;
+mod density;
 mod overrun;
 mod pins;
 mod typed;
 mod values;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::limits::Limits;
+pub use density::{BARE, bare as bare_isolates, density};
 
 /// Rounds of each measurement; the median counts.
 const ROUNDS: usize = 9;
@@ -118,11 +121,23 @@ pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
         "\nCPU time past the budget, p99: {:.0} us",
         figures.cpu_overrun_p99_us
     );
+    merge(file, &figures)?;
+    println!("\nwritten to {}", file.display());
+    Ok(())
+}
+
+/// Writes figures to a file of JSON; those of other names that it holds stay.
+fn merge(file: &Path, figures: &impl Serialize) -> Result<(), Box<dyn std::error::Error>> {
+    let mut all: BTreeMap<String, serde_json::Value> = match std::fs::read(file) {
+        Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
+        Err(_) => BTreeMap::new(),
+    };
+    let figures = serde_json::to_value(figures)?;
+    all.extend(figures.as_object().cloned().unwrap_or_default());
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    std::fs::write(file, serde_json::to_string_pretty(&figures)? + "\n")?;
-    println!("\nwritten to {}", file.display());
+    std::fs::write(file, serde_json::to_string_pretty(&all)? + "\n")?;
     Ok(())
 }
 

@@ -1,16 +1,35 @@
 //! Measures what a call costs and writes `target/bench.json`; see `isolith_runtime::bench`.
+//!
+//! `isolith-bench [FILE]` measures the call path, `isolith-bench density SERVICES [FILE]` starts and
+//! density.
 
+use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
+use isolith_runtime::bench;
+
+const FILE: &str = "target/bench.json";
+
 fn main() -> ExitCode {
-    let file = std::env::args().nth(1);
-    let file = file.as_deref().unwrap_or("target/bench.json");
-    match isolith_runtime::bench::run(Path::new(file)) {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("isolith-bench: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [] => bench::run(Path::new(FILE)),
+        [bench::BARE, isolates] => bench::bare_isolates(isolates.parse()?),
+        ["density", services] => bench::density(services.parse()?, Path::new(FILE)),
+        ["density", services, file] => bench::density(services.parse()?, Path::new(file)),
+        [file] => bench::run(Path::new(file)),
+        _ => Err("usage: isolith-bench [FILE] | isolith-bench density SERVICES [FILE]".into()),
     }
 }
