@@ -8,7 +8,8 @@ use futures_util::future::join_all;
 use isolith_services::bundle::Bundle;
 use isolith_versions::{Digest, VersionSet};
 
-use super::{Deployment, Refused, blocking};
+use super::{Deployment, Refused, blocking, refused};
+use crate::capacity::Capacity;
 use crate::error::LoadError;
 use crate::program::Program;
 
@@ -29,6 +30,10 @@ impl Deployment {
             .values()
             .filter(|program| !running.contains_key(&program.id().digest))
             .collect();
+        let isolates = fresh.len().saturating_mul(self.shards.len());
+        Capacity::of_this_process()
+            .check(isolates)
+            .map_err(refused)?;
         let count = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
         let bound = self
             .limits
