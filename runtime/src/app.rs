@@ -78,7 +78,7 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
     let limits = Limits {
         move_threshold_bytes: config.runtime.move_threshold_bytes,
         drain: config.routing.drain_timeout,
-        ..Limits::default()
+        ..config.limits.clone()
     };
     let opened = config.trace.as_ref();
     let opened = opened.map(|trace| Trace::open(&config.trace_file(trace), trace.max_mib));
@@ -231,6 +231,9 @@ fn log_to_stderr() {
 
 impl Signals {
     fn new() -> io::Result<Self> {
+        // Otherwise a write past a limit on file sizes would end the process, instead of failing.
+        // The handler stays when the receiver goes.
+        drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

@@ -26,6 +26,7 @@ pub(crate) use routing::{OverrideGate, Routing, StickyKey};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::de::{DeTable, DeValue};
 
+use crate::limits::Limits;
 use crate::trace::TraceSettings;
 
 /// The largest application file that is read, in bytes.
@@ -52,6 +53,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("routing", Routing::KEYS),
     ("trace", TraceSettings::KEYS),
     ("runtime", &["shards", "move_threshold_bytes"]),
+    ("limits", Limits::KEYS),
     ("vars", &[]),
     ("secrets", &[]),
     ("grants", &[]),
@@ -75,6 +77,8 @@ pub(crate) struct AppConfig {
     pub(crate) trace: Option<TraceSettings>,
     #[serde(default)]
     pub(crate) runtime: Runtime,
+    #[serde(default)]
+    pub(crate) limits: Limits,
     /// Values of the variables that manifests declare, by service.
     #[serde(default, deserialize_with = "named")]
     pub(crate) vars: BTreeMap<ServiceName, BTreeMap<String, String>>,
@@ -128,7 +132,7 @@ pub(crate) struct Http {
     #[serde(rename = "drain_timeout_ms", deserialize_with = "millis")]
     pub(crate) drain_timeout: Duration,
     /// Open connections, all shards together; more wait in the kernel's queue.
-    #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
+    #[serde(deserialize_with = "within::<_, _, 1, 1_000_000>")]
     pub(crate) max_connections: usize,
     /// Whether clients see the messages of services' errors.
     pub(crate) debug_errors: bool,
@@ -139,7 +143,7 @@ pub(crate) struct Http {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Runtime {
     /// Threads that run isolates; by default as many as there are cores.
-    #[serde(deserialize_with = "within::<_, 1, 256>")]
+    #[serde(deserialize_with = "within::<_, _, 1, 256>")]
     pub(crate) shards: usize,
     /// As [`crate::limits::Limits::move_threshold_bytes`].
     pub(crate) move_threshold_bytes: usize,
@@ -319,7 +323,7 @@ impl Default for Runtime {
     fn default() -> Self {
         Runtime {
             shards: std::thread::available_parallelism().map_or(1, usize::from),
-            move_threshold_bytes: crate::limits::Limits::default().move_threshold_bytes,
+            move_threshold_bytes: Limits::default().move_threshold_bytes,
         }
     }
 }
@@ -393,21 +397,23 @@ fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::E
     })
 }
 
-fn within<'de, D, const MIN: usize, const MAX: usize>(deserializer: D) -> Result<usize, D::Error>
+pub(crate) fn within<'de, D, T, const MIN: i64, const MAX: i64>(
+    deserializer: D,
+) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
+    T: TryFrom<i64>,
 {
     let number = i64::deserialize(deserializer)?;
-    usize::try_from(number)
-        .ok()
-        .filter(|number| (MIN..=MAX).contains(number))
+    let inside = Some(number).filter(|number| (MIN..=MAX).contains(number));
+    inside
+        .and_then(|number| T::try_from(number).ok())
         .ok_or_else(|| D::Error::custom(format!("{number} is not from {MIN} to {MAX}")))
 }
 
 /// A time of one millisecond to a day.
-fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let millis = within::<D, 1, 86_400_000>(deserializer)?;
-    Ok(Duration::from_millis(millis as u64))
+pub(crate) fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    within::<D, u64, 1, 86_400_000>(deserializer).map(Duration::from_millis)
 }
 
 /// A table whose keys are names.

@@ -21,7 +21,11 @@ pub(crate) struct DataDir {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataDirError {
     /// It, or its lock file, cannot be made.
-    #[error("cannot use the data directory {}: {source}", path.display())]
+    #[error(
+        "cannot use the data directory {}: {source}; it must be a folder that this user may write, \
+         on a disk with space: mend it, or serve from another one with --data-dir",
+        path.display()
+    )]
     Unusable { path: PathBuf, source: io::Error },
     /// Another process serves from it.
     #[error(

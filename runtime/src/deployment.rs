@@ -7,6 +7,7 @@
 mod apply;
 mod catalog;
 mod change;
+mod clock;
 mod holders;
 mod layout;
 mod load;
@@ -17,7 +18,7 @@ mod start;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
@@ -30,6 +31,7 @@ use tokio::sync::Mutex;
 pub(crate) use apply::{Declared, DeclaredRollout};
 pub(crate) use catalog::{Catalog, Plan, Pool, require_http};
 use change::Next;
+use clock::{now_ms, system_ms};
 pub(crate) use holders::BundleHolders;
 pub(crate) use layout::Layout;
 use overrides::OverrideSets;
@@ -213,12 +215,6 @@ impl Deployment {
     async fn sweep(&self) {
         join_all(self.shards.iter().map(ShardHandle::sweep)).await;
     }
-}
-
-/// Milliseconds since 1970.
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn refused(error: impl std::fmt::Display) -> Refused {

@@ -45,6 +45,9 @@ const FOR_HOST: [HeaderName; 2] = [PIN, OVERRIDE];
 /// too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often a connection is offered to the shards, with that pause between, before it is dropped.
+const HAND_OVER_TRIES: usize = 50;
+
 /// What every connection needs to know. Shared by all shards.
 pub(crate) struct Settings {
     pub(crate) http: Http,
@@ -112,7 +115,7 @@ impl Ingress {
     /// Accepts connections and hands them to `shards` in turn, until dropped.
     ///
     /// # Cancel safety
-    /// Cancel safe: a connection is either handed over or still in the kernel's queue.
+    /// Cancel safe: a connection is handed over, still in the kernel's queue, or closed.
     pub(crate) async fn accept(&self, shards: &[ShardHandle]) {
         for turn in 0.. {
             // At the bound, further clients wait in the kernel's queue, which has its own.
@@ -127,23 +130,31 @@ impl Ingress {
                     continue;
                 }
             };
-            if let Err(error) = hand_over(stream, shards, turn) {
+            if let Err(error) = hand_over(stream, shards, turn).await {
                 tracing::warn!("a connection was dropped: {error}");
             }
         }
     }
 }
 
-/// Gives the connection to shard number `turn`, or to the next one that takes it.
-fn hand_over(stream: tokio::net::TcpStream, shards: &[ShardHandle], turn: usize) -> io::Result<()> {
+/// Gives the connection to shard number `turn`, or to the next one that takes it. While none does,
+/// as when another one takes the place of the only one, further clients wait in the kernel's queue.
+async fn hand_over(
+    stream: tokio::net::TcpStream,
+    shards: &[ShardHandle],
+    turn: usize,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = stream.into_std()?;
     let start = turn % shards.len().max(1);
-    for shard in shards.iter().cycle().skip(start).take(shards.len()) {
-        match shard.connection(stream) {
-            Ok(()) => return Ok(()),
-            Err(declined) => stream = declined,
+    for _ in 0..HAND_OVER_TRIES {
+        for shard in shards.iter().cycle().skip(start).take(shards.len()) {
+            match shard.connection(stream) {
+                Ok(()) => return Ok(()),
+                Err(declined) => stream = declined,
+            }
         }
+        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
     Err(io::Error::other("no shard takes connections"))
 }

@@ -11,6 +11,7 @@ mod connect;
 mod send;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -19,6 +20,7 @@ use isolith_services::origin::OriginRule;
 use url::Url;
 
 use crate::http::BodyStream;
+use crate::limits::Limits;
 pub(crate) use send::{Answer, Client};
 
 /// Where one service may send requests.
@@ -28,6 +30,26 @@ pub(crate) struct Rules {
     pub(crate) bindings: Vec<(String, Vec<OriginRule>)>,
     /// Networks that names may resolve to although they are not public.
     pub(crate) private_networks: Arc<[IpNet]>,
+}
+
+/// Bounds of one isolate's outbound requests: those of [`Limits`] that have the same names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutboundLimits {
+    pub(crate) in_flight: usize,
+    pub(crate) connect: Duration,
+    pub(crate) redirects: usize,
+    pub(crate) response_bytes: usize,
+}
+
+impl OutboundLimits {
+    pub(crate) fn of(limits: &Limits) -> Self {
+        OutboundLimits {
+            in_flight: limits.outbound_in_flight_per_isolate,
+            connect: limits.outbound_connect,
+            redirects: limits.outbound_redirects,
+            response_bytes: limits.outbound_response_bytes,
+        }
+    }
 }
 
 /// What happens when the server answers with another place to go to.

@@ -12,7 +12,8 @@ mod record;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use isolith_versions::{Digest, RolloutName};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -40,7 +41,9 @@ const CACHE_BYTES: usize = 4 << 20;
 
 /// The open state file. Every method uses the disk.
 pub(crate) struct StateStore {
-    database: Database,
+    /// `None` after the disk failed: the database must be opened anew then, which the next use does.
+    database: Mutex<Option<Database>>,
+    file: PathBuf,
     /// As errors name it.
     path: String,
 }
@@ -68,24 +71,37 @@ pub(crate) struct Change<'a> {
 }
 
 impl StateStore {
-    /// Opens the file, or makes an empty one.
+    /// Opens the file, or makes an empty one. Reads all of it.
     ///
     /// # Errors
     /// If it cannot be used, or is no state file, or one of another version of Isolith.
     pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
-        let name = path.display().to_string();
-        let fail = |error: redb::Error| StateError::unusable(&name, error);
-        let database = guarded(&name, || {
-            let mut builder = Database::builder();
-            builder.set_cache_size(CACHE_BYTES).create(path)
-        })?;
-        let database = database.map_err(|error| fail(error.into()))?;
         let store = StateStore {
-            database,
-            path: name,
+            database: Mutex::default(),
+            file: path.to_owned(),
+            path: path.display().to_string(),
         };
         store.check_format()?;
         Ok(store)
+    }
+
+    /// Does something with the database; opens it if it is not.
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, StateError> {
+        // A panic leaves it open, at worst.
+        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = match database.take() {
+            Some(opened) => opened,
+            None => guarded(&self.path, || opened(&self.file))?
+                .map_err(|error| StateError::unusable(&self.path, error))?,
+        };
+        let done = guarded(&self.path, || work(&opened))?;
+        if !matches!(done, Err(redb::Error::Io(_) | redb::Error::PreviousIo)) {
+            *database = Some(opened);
+        }
+        done.map_err(|error| StateError::unusable(&self.path, error))
     }
 
     /// What was acknowledged last; nothing if no change ever was.
@@ -93,17 +109,16 @@ impl StateStore {
     /// # Errors
     /// If the file is damaged.
     pub(crate) fn load(&self) -> Result<Option<Remembered>, StateError> {
-        guarded(&self.path, || self.try_load())?
+        self.try_load()
     }
 
     /// Makes a change last: on return it is on the disk, whole. Returns the number of its entry,
-    /// or 0 if it has none. Cost: two writes that wait for the disk.
+    /// or 0 if it has none. Cost: three writes that wait for the disk.
     ///
     /// # Errors
     /// If the disk failed. Whether the change is remembered is open then, but it is so as a whole.
     pub(crate) fn commit(&self, change: Change<'_>) -> Result<u64, StateError> {
-        self.try_commit(change)
-            .map_err(|error| StateError::unusable(&self.path, error))
+        self.with(|database| try_commit(database, change))
     }
 
     /// The newest `most` entries of the history, newest first.
@@ -111,13 +126,12 @@ impl StateStore {
     /// # Errors
     /// If the file cannot be read.
     pub(crate) fn history(&self, most: usize) -> Result<Vec<Entry>, StateError> {
-        let read = || -> Result<Vec<_>, redb::Error> {
-            let transaction = self.database.begin_read()?;
+        let entries: Vec<Vec<u8>> = self.with(|database| {
+            let transaction = database.begin_read()?;
             let history = transaction.open_table(HISTORY)?;
             let newest = history.iter()?.rev().take(most);
             newest.map(|pair| Ok(pair?.1.value().to_vec())).collect()
-        };
-        let entries = read().map_err(|error| StateError::unusable(&self.path, error))?;
+        })?;
         entries.iter().map(|entry| self.parse(entry)).collect()
     }
 
@@ -126,19 +140,17 @@ impl StateStore {
     /// # Errors
     /// If the file cannot be read.
     pub(crate) fn entry(&self, number: u64) -> Result<Option<Entry>, StateError> {
-        let read = || -> Result<Option<_>, redb::Error> {
-            let transaction = self.database.begin_read()?;
+        let entry = self.with(|database| {
+            let transaction = database.begin_read()?;
             let history = transaction.open_table(HISTORY)?;
             Ok(history.get(number)?.map(|entry| entry.value().to_vec()))
-        };
-        let entry = read().map_err(|error| StateError::unusable(&self.path, error))?;
+        })?;
         entry.map(|entry| self.parse(&entry)).transpose()
     }
 
     fn check_format(&self) -> Result<(), StateError> {
-        let touch = || -> Result<Vec<u8>, redb::Error> {
-            let mut transaction = self.database.begin_write()?;
-            transaction.set_two_phase_commit(true);
+        let format = self.with(|database| {
+            let transaction = write(database)?;
             let format = {
                 let mut meta = transaction.open_table(META)?;
                 let format = meta.get("format")?.map(|format| format.value().to_vec());
@@ -155,9 +167,7 @@ impl StateStore {
             transaction.open_table(ROLLOUTS)?;
             transaction.commit()?;
             Ok(format)
-        };
-        let format = guarded(&self.path, touch)?;
-        let format = format.map_err(|error| StateError::unusable(&self.path, error))?;
+        })?;
         let format: u32 = self.parse(&format)?;
         match format {
             FORMAT => Ok(()),
@@ -170,8 +180,8 @@ impl StateStore {
     }
 
     fn try_load(&self) -> Result<Option<Remembered>, StateError> {
-        let read = || -> Result<_, redb::Error> {
-            let transaction = self.database.begin_read()?;
+        let (head, rollouts) = self.with(|database| {
+            let transaction = database.begin_read()?;
             let head = transaction.open_table(META)?.get("head")?;
             let head = head.map(|head| head.value().to_vec());
             let mut rollouts = Vec::new();
@@ -179,8 +189,7 @@ impl StateStore {
                 rollouts.push(pair?.1.value().to_vec());
             }
             Ok((head, rollouts))
-        };
-        let (head, rollouts) = read().map_err(|error| StateError::unusable(&self.path, error))?;
+        })?;
         let mut history = self.history(usize::MAX)?;
         let known = history.iter().flat_map(|entry| &entry.pool).copied();
         let known = known.collect();
@@ -198,38 +207,58 @@ impl StateStore {
         }))
     }
 
-    fn try_commit(&self, change: Change<'_>) -> Result<u64, redb::Error> {
-        let transaction = self.database.begin_write()?;
-        let mut number = 0;
-        {
-            let mut meta = transaction.open_table(META)?;
-            meta.insert("head", &json(change.head)?[..])?;
-            let mut rollouts = transaction.open_table(ROLLOUTS)?;
-            for name in change.forgotten {
-                rollouts.remove(name.as_str())?;
-            }
-            for kept in change.rollouts {
-                rollouts.insert(kept.rollout.name().as_str(), &json(kept)?[..])?;
-            }
-            if let Some(mut entry) = change.entry {
-                let mut history = transaction.open_table(HISTORY)?;
-                let last = history.last()?.map_or(0, |(number, _)| number.value());
-                number = last + 1;
-                entry.number = number;
-                history.insert(number, &json(&entry)?[..])?;
-                history.retain_in(..=number.saturating_sub(MAX_HISTORY_ENTRIES), |_, _| false)?;
-            }
-        }
-        transaction.commit()?;
-        Ok(number)
-    }
-
     fn parse<T: DeserializeOwned>(&self, value: &[u8]) -> Result<T, StateError> {
         serde_json::from_slice(value).map_err(|error| StateError::Unreadable {
             path: self.path.clone(),
             reason: error.to_string(),
         })
     }
+}
+
+fn try_commit(database: &Database, change: Change<'_>) -> Result<u64, redb::Error> {
+    let transaction = write(database)?;
+    let mut number = 0;
+    {
+        let mut meta = transaction.open_table(META)?;
+        meta.insert("head", &json(change.head)?[..])?;
+        let mut rollouts = transaction.open_table(ROLLOUTS)?;
+        for name in change.forgotten {
+            rollouts.remove(name.as_str())?;
+        }
+        for kept in change.rollouts {
+            rollouts.insert(kept.rollout.name().as_str(), &json(kept)?[..])?;
+        }
+        if let Some(mut entry) = change.entry {
+            let mut history = transaction.open_table(HISTORY)?;
+            let last = history.last()?.map_or(0, |(number, _)| number.value());
+            number = last + 1;
+            entry.number = number;
+            history.insert(number, &json(&entry)?[..])?;
+            history.retain_in(..=number.saturating_sub(MAX_HISTORY_ENTRIES), |_, _| false)?;
+        }
+    }
+    transaction.commit()?;
+    Ok(number)
+}
+
+/// Opens the database and checks every page of it: what the disk changed behind its back would
+/// otherwise be read as if it had been written.
+fn opened(file: &Path) -> Result<Database, redb::Error> {
+    let mut builder = Database::builder();
+    let mut database = builder.set_cache_size(CACHE_BYTES).create(file)?;
+    if !database.check_integrity()? {
+        tracing::warn!("{} was repaired; nothing in it is lost", file.display());
+    }
+    Ok(database)
+}
+
+/// Begins a transaction that is committed in two phases: where the newest one cannot be read, it is
+/// damaged, and not one that a killed process left behind half written. Otherwise the database
+/// would go back to the one before and say nothing.
+fn write(database: &Database) -> Result<redb::WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_two_phase_commit(true);
+    Ok(transaction)
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, redb::Error> {

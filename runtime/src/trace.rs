@@ -195,7 +195,7 @@ fn write(mut entries: mpsc::Receiver<Entry>, mut file: TraceFile, dropped: &Atom
         }
     }
     file.tell_dropped(dropped.swap(0, Ordering::Relaxed));
-    file.flush();
+    file.finish();
 }
 
 impl Entry {

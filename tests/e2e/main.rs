@@ -25,6 +25,8 @@ mod deploys;
 #[cfg(test)]
 mod failing_handlers;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod history;
 #[cfg(test)]
 mod hostile;

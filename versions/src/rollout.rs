@@ -61,7 +61,8 @@ pub struct Rollout {
     state: RolloutState,
 }
 
-/// How far a rollout is. Times are milliseconds since the epoch of 1970.
+/// How far a rollout is. Times are milliseconds by a clock that does not jump; it agrees with the
+/// wall's at a process's start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum RolloutState {
@@ -184,6 +185,18 @@ impl Rollout {
         let weight = first.map_or(Weight::ZERO, |step| step.weight);
         rollout.buckets = rollout.resized(weight, free)?;
         Ok(rollout)
+    }
+
+    /// Goes on by another clock, as in another process: what its step had waited at `then_ms`, by
+    /// the clock so far, it has waited at `now_ms` by the new one. However the two clocks differ, no
+    /// wait is skipped or begun anew.
+    pub fn change_clock(&mut self, then_ms: u64, now_ms: u64) {
+        match &mut self.state {
+            RolloutState::Running { since_ms, .. } | RolloutState::Holding { since_ms } => {
+                *since_ms = now_ms.saturating_sub(then_ms.saturating_sub(*since_ms));
+            }
+            _ => {}
+        }
     }
 
     /// Its name.

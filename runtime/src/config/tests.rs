@@ -25,6 +25,25 @@ fn defaults_and_values() {
 }
 
 #[test]
+fn limits_are_read_by_name_and_keep_their_defaults() {
+    let table = "[limits]\nheap_mib = 32\nlog_kib_per_second = 7\noutbound_connect_ms = 250\n";
+    let config = AppConfig::parse("app.toml", &format!("{MINIMAL}{table}")).unwrap();
+    let (limits, default) = (&config.limits, Limits::default());
+    assert_eq!((limits.heap_mib, limits.log_kib_per_second), (32, 7));
+    assert_eq!(limits.outbound_connect, Duration::from_millis(250));
+    assert_eq!(limits.outbound_redirects, default.outbound_redirects);
+    assert_eq!(limits.load, default.load);
+    // Each key that a person may write is one.
+    for key in Limits::KEYS {
+        let text = format!("{MINIMAL}[limits]\n{key} = 5000000000\n");
+        let error = errors(&text);
+        assert!(error.contains("5000000000 is not from"), "{key}: {error}");
+    }
+    let error = errors(&format!("{MINIMAL}[limits]\nheap_mb = 5\n"));
+    assert!(error.contains("did you mean `heap_mib`?"), "{error}");
+}
+
+#[test]
 fn every_unknown_key_is_named_with_its_line() {
     let text = format!("{MINIMAL}dta_dir = \"x\"\n[http]\nlissen = \"x\"\n[htp]\n");
     assert_eq!(

@@ -10,7 +10,7 @@ use super::layout::Layout;
 use super::rollouts::{MAX_FINISHED_ROLLOUTS, is_over};
 use super::{
     Accepted, Deployment, MAX_FORMER_SETS, Plan, Pool, Refused, State, blocking, now_ms, refused,
-    require_http,
+    require_http, system_ms,
 };
 use crate::state::{Author, Change, Entry, Head, Kept};
 
@@ -145,6 +145,7 @@ impl Deployment {
             },
             pool: layout.pool.clone(),
             declared: declared.unwrap_or_else(|| state.head.declared.clone()),
+            at_ms: state.head.at_ms,
         };
         let kept = state.kept_with(&layout.live, &over);
         let (epoch, set) = (head.epoch, layout.base().digest());
@@ -210,6 +211,10 @@ impl Deployment {
             .collect();
         let names = state.kept.keys().filter(|name| !kept.contains_key(*name));
         let forgotten: Vec<_> = names.cloned().collect();
+        let head = Head {
+            at_ms: now_ms(),
+            ..head
+        };
         let (history, written) = (Arc::clone(&self.history), head.clone());
         let number = blocking(move || {
             let change = Change {
@@ -355,7 +360,7 @@ pub(super) fn entry(head: &Head, set: &VersionSet, action: String, author: Autho
     let bundles = set.bundles().iter();
     Entry {
         number: 0,
-        at_ms: now_ms(),
+        at_ms: system_ms(),
         who: author.who,
         action,
         message: author.message,

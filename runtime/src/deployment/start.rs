@@ -19,7 +19,7 @@ use super::change::{entry, settled};
 use super::overrides::OverrideSets;
 use super::rollouts::{Watch, is_over};
 use super::{
-    Catalog, Declared, DeclaredRollout, Deployment, Layout, Pool, Refused, State, refused,
+    Catalog, Declared, DeclaredRollout, Deployment, Layout, Pool, Refused, State, now_ms, refused,
     require_http,
 };
 use crate::config::AppConfig;
@@ -184,6 +184,7 @@ fn declared(config: &AppConfig) -> Result<Beginning, Refused> {
         epoch: 1,
         pool: plan.pool.clone(),
         declared: plan.pool.clone(),
+        at_ms: 0,
     };
     Ok(Beginning {
         layout: Layout::of(plan),
@@ -215,7 +216,10 @@ fn remembered_by(
     }
     rollouts.sort_by_key(|kept| kept.order);
     let live: Vec<_> = rollouts.iter().map(|kept| kept.rollout.clone()).collect();
-    let live: Vec<_> = live.into_iter().filter(|live| !is_over(live)).collect();
+    let mut live: Vec<_> = live.into_iter().filter(|live| !is_over(live)).collect();
+    for live in &mut live {
+        live.change_clock(head.at_ms, now_ms());
+    }
     let candidates = rollouts
         .iter()
         .flat_map(|kept| &kept.rollout.plan().candidates);

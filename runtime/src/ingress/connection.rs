@@ -78,14 +78,18 @@ async fn run(
     let service = service_fn(move |request: http::Request<_>| {
         counter.set(counter.get().wrapping_add(1));
         let known = Rc::clone(&known);
-        if request.version() < http::Version::HTTP_2 {
-            known.waits();
+        let one_at_a_time = request.version() < http::Version::HTTP_2;
+        match one_at_a_time {
+            true => known.waits(),
+            false => known.speaks_http2(),
         }
         let (shard, settings) = (Rc::clone(&shard), Arc::clone(&settings));
         async move {
             let answer = exchange::respond(&shard, &settings, request, is_loopback);
             let answer = answer.await;
-            known.served();
+            if one_at_a_time {
+                known.served();
+            }
             Ok::<_, Infallible>(answer)
         }
     });

@@ -39,7 +39,7 @@ use crate::error::{CallError, LoadError};
 use crate::host::{HostConfig, HostState, LogLevel, LogRecord, Redaction};
 use crate::http::{Answer, BodyChunk, HttpRequest};
 use crate::limits::Limits;
-use crate::outbound::Client;
+use crate::outbound::{Client, OutboundLimits};
 use crate::platform::ForegroundTask;
 use crate::program::Program;
 use crate::shard::Usage;
@@ -222,10 +222,7 @@ pub(crate) struct Isolate {
     next_exchange: Cell<i32>,
     /// Sends outbound requests; made for the first one.
     client: OnceCell<Rc<Client>>,
-    /// As [`Limits::outbound_in_flight_per_isolate`].
-    outbound_in_flight: usize,
-    /// As [`Limits::outbound_response_bytes`].
-    outbound_response_bytes: usize,
+    outbound: OutboundLimits,
     json_replies: RefCell<slab::Slab<JsonReply>>,
     /// Goes before the engine that its handles belong to.
     blobs: RefCell<Blobs>,
@@ -291,8 +288,7 @@ impl Isolate {
         limits: &Limits,
         tasks: UnboundedSender<ForegroundTask>,
     ) -> Result<Rc<Self>, LoadError> {
-        let outbound_in_flight = limits.outbound_in_flight_per_isolate;
-        let outbound_response_bytes = limits.outbound_response_bytes;
+        let outbound = OutboundLimits::of(limits);
         let wire = Wire::new();
         let host = Rc::new(HostState::new(HostConfig {
             service: program.id().to_string().into(),
@@ -323,8 +319,7 @@ impl Isolate {
                 exchanges: RefCell::default(),
                 next_exchange: Cell::new(0),
                 client: OnceCell::new(),
-                outbound_in_flight,
-                outbound_response_bytes,
+                outbound,
                 json_replies: RefCell::default(),
                 blobs: RefCell::default(),
                 host,

@@ -80,11 +80,11 @@ impl Isolate {
         }
         let client = Rc::clone(
             self.client
-                .get_or_init(|| Rc::new(Client::new(self.program.rules.clone()))),
+                .get_or_init(|| Rc::new(Client::new(self.program.rules.clone(), self.outbound))),
         );
         let (incoming, chunks) = mpsc::channel(BODY_CHUNKS_IN_FLIGHT);
         let (isolate, mut ended) = (Rc::downgrade(self), alive);
-        let limit_bytes = self.outbound_response_bytes;
+        let limit_bytes = self.outbound.response_bytes;
         let task = tokio::task::spawn_local(async move {
             let work = async {
                 let answer = client.send(request).await;
@@ -123,13 +123,13 @@ impl Isolate {
 
     fn admit_outbound(&self, root: RootKey) -> Result<(watch::Receiver<()>, Awaiting), CallError> {
         let open = self.count_asked();
-        if open >= self.outbound_in_flight {
+        if open >= self.outbound.in_flight {
             return Err(CallError::host(
                 Kind::Overloaded,
                 format!(
                     "the bound outbound_in_flight_per_isolate ({}) is reached; read or cancel the \
                      bodies of responses, or try again later",
-                    self.outbound_in_flight
+                    self.outbound.in_flight
                 ),
             ));
         }

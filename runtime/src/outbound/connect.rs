@@ -25,14 +25,14 @@ use super::address::is_public;
 
 /// Look-ups of names that one service has under way. The system cannot be told to give one up.
 const LOOKUPS_IN_FLIGHT: usize = 8;
-/// How long one address may take to answer.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// Makes connections for one service.
 #[derive(Clone)]
 pub(super) struct Connector {
     private_networks: Arc<[IpNet]>,
     lookups: Arc<Semaphore>,
+    /// How long one address may take to answer.
+    patience: Duration,
 }
 
 /// A connection, perhaps encrypted.
@@ -42,10 +42,11 @@ pub(super) enum Stream {
 }
 
 impl Connector {
-    pub(super) fn new(private_networks: Arc<[IpNet]>) -> Self {
+    pub(super) fn new(private_networks: Arc<[IpNet]>, patience: Duration) -> Self {
         Connector {
             private_networks,
             lookups: Arc::new(Semaphore::new(LOOKUPS_IN_FLIGHT)),
+            patience,
         }
     }
 
@@ -61,14 +62,14 @@ impl Connector {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => self.resolve(host, port).await?,
         };
-        let stream = dial(host, &addresses).await?;
+        let stream = dial(host, &addresses, self.patience).await?;
         if !encrypted {
             return Ok(TokioIo::new(Stream::Plain(stream)));
         }
         let failed = |error: String| OutboundError::Network(format!("TLS with {host}: {error}"));
         let name = ServerName::try_from(host.to_owned()).map_err(|e| failed(e.to_string()))?;
         let connector = TlsConnector::from(tls().map_err(failed)?);
-        let stream = tokio::time::timeout(CONNECT_TIME, connector.connect(name, stream))
+        let stream = tokio::time::timeout(self.patience, connector.connect(name, stream))
             .await
             .map_err(|_| failed("no answer".to_owned()))?
             .map_err(|error| failed(error.to_string()))?;
@@ -114,10 +115,14 @@ impl Connector {
 }
 
 /// Connects to the first address that answers.
-async fn dial(host: &str, addresses: &[SocketAddr]) -> Result<TcpStream, OutboundError> {
+async fn dial(
+    host: &str,
+    addresses: &[SocketAddr],
+    patience: Duration,
+) -> Result<TcpStream, OutboundError> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
-        match tokio::time::timeout(CONNECT_TIME, TcpStream::connect(address)).await {
+        match tokio::time::timeout(patience, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // A request goes out in one piece mostly; if this fails it is only slower.
                 let _ = stream.set_nodelay(true);
@@ -216,7 +221,7 @@ mod tests {
         let found = addresses
             .iter()
             .map(|address| SocketAddr::new(address.parse().unwrap(), 80));
-        Connector::new(networks.into())
+        Connector::new(networks.into(), Duration::from_secs(1))
             .allowed("geo.test", found.collect())
             .map(|list| list.iter().map(|a| a.ip().to_string()).collect())
             .map_err(|error| error.to_string())

@@ -17,11 +17,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
 use super::connect::Connector;
-use super::{OutboundBody, OutboundError, OutboundRequest, Redirect, Rules};
+use super::{OutboundBody, OutboundError, OutboundLimits, OutboundRequest, Redirect, Rules};
 use crate::ingress::{connection_options, is_hop_by_hop};
 
-/// As the Fetch standard has it.
-const MAX_REDIRECTS: usize = 20;
 /// Header lines of a response, and bytes of its head.
 const MAX_HEADERS: usize = 128;
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -32,6 +30,7 @@ const IDLE_TIME: Duration = Duration::from_secs(30);
 /// Sends the requests of one service, over connections that nobody else uses.
 pub(crate) struct Client {
     rules: Rules,
+    redirects: usize,
     http: legacy::Client<Connector, Sending>,
 }
 
@@ -54,8 +53,8 @@ enum Sending {
 }
 
 impl Client {
-    pub(crate) fn new(rules: Rules) -> Self {
-        let connector = Connector::new(rules.private_networks.clone());
+    pub(crate) fn new(rules: Rules, limits: OutboundLimits) -> Self {
+        let connector = Connector::new(rules.private_networks.clone(), limits.connect);
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIME)
@@ -63,7 +62,11 @@ impl Client {
             .http1_max_headers(MAX_HEADERS)
             .http1_max_buf_size(MAX_HEAD_BYTES)
             .build(connector);
-        Client { rules, http }
+        Client {
+            rules,
+            redirects: limits.redirects,
+            http,
+        }
     }
 
     /// Sends a request and waits for the head of the response.
@@ -88,7 +91,7 @@ impl Client {
             OutboundBody::Full(bytes) => (Sending::Full(Some(bytes.clone())), Some(Some(bytes))),
             OutboundBody::Stream(chunks) => (Sending::Stream(chunks), None),
         };
-        for hop in 0..=MAX_REDIRECTS {
+        for hop in 0..=self.redirects {
             self.rules.check(binding, &url)?;
             let response = self.one(&method, &url, &headers, sending).await?;
             let target = match redirect {
@@ -137,7 +140,7 @@ impl Client {
                 None => return Err(OutboundError::BodySpent),
             };
         }
-        Err(OutboundError::RedirectedTooOften(MAX_REDIRECTS))
+        Err(OutboundError::RedirectedTooOften(self.redirects))
     }
 
     async fn one(

@@ -19,6 +19,12 @@ const LOST: &str = "HTTP/1.1 503 Service Unavailable\r\n\
     {\"type\":\"urn:isolith:error:disconnected\",\"title\":\"The service went away\",\"status\":503,\
     \"detail\":\"the thread that served this request ran out of memory and was given up; try again\"}";
 
+/// What an HTTP/2 client is told then, GOAWAY: use this connection no more; any stream on it may
+/// have had an effect (the last one is the highest there can be), and it ended by an internal error.
+const GO_AWAY: [u8; 17] = [
+    0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 2,
+];
+
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -29,6 +35,8 @@ enum Stage {
     Other = 1,
     /// An HTTP/1 request waits for the head of its response.
     Waiting = 2,
+    /// Served, and its client speaks HTTP/2.
+    Http2 = 3,
 }
 
 /// The connections of one shard.
@@ -65,11 +73,14 @@ impl Connections {
         for (mut stream, stage) in self.lock().drain() {
             let stage = stage.load(Ordering::Acquire);
             served += usize::from(stage != Stage::Queued as u8);
-            if stage != Stage::Other as u8 {
-                // Nobody waits for a client that takes nothing.
-                let _ = stream.set_nonblocking(true);
-                let _ = stream.write_all(LOST.as_bytes());
-            }
+            // Nobody waits for a client that takes nothing. Where half of an HTTP/2 frame is out,
+            // there is no room for more either.
+            let _ = stream.set_nonblocking(true);
+            let _ = match stage {
+                _ if stage == Stage::Other as u8 => Ok(()),
+                _ if stage == Stage::Http2 as u8 => stream.write_all(&GO_AWAY),
+                _ => stream.write_all(LOST.as_bytes()),
+            };
             let _ = stream.shutdown(Shutdown::Both);
         }
         served
@@ -85,6 +96,11 @@ impl Connection {
     /// The shard serves it now.
     pub(crate) fn served(&self) {
         self.stage.store(Stage::Other as u8, Ordering::Release);
+    }
+
+    /// A request came by HTTP/2.
+    pub(crate) fn speaks_http2(&self) {
+        self.stage.store(Stage::Http2 as u8, Ordering::Release);
     }
 
     /// An HTTP/1 request was read, and nothing of its response is out.

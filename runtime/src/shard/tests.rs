@@ -4,6 +4,7 @@ mod capabilities;
 mod cpu;
 mod leases;
 mod machine;
+mod parking;
 mod samples;
 mod shadows;
 mod streams;

@@ -1,10 +1,15 @@
 //! Why the state file cannot be used, and what to do about it.
 
+use std::io::ErrorKind;
+
 /// The state file failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateError {
     /// The system does not let it be read or written.
-    #[error("cannot use the state file {path}: {reason}")]
+    #[error(
+        "cannot use the state file {path}: {reason}; make sure that its disk has space and can be \
+         written, and try again: what was acknowledged is kept"
+    )]
     Disk {
         /// The file.
         path: String,
@@ -43,8 +48,10 @@ impl StateError {
     /// What a failure of the database means for a person.
     pub(super) fn unusable(path: &str, error: redb::Error) -> Self {
         let (path, reason) = (path.to_owned(), error.to_string());
+        // It says what it cannot be, or is shorter than it says.
+        let nonsense = [ErrorKind::InvalidData, ErrorKind::UnexpectedEof];
         match error {
-            redb::Error::Io(error) if error.kind() != std::io::ErrorKind::InvalidData => {
+            redb::Error::Io(error) if !nonsense.contains(&error.kind()) => {
                 StateError::Disk { path, reason }
             }
             redb::Error::DatabaseAlreadyOpen

@@ -16,6 +16,10 @@ pub(crate) struct Head {
     pub(crate) pool: BTreeSet<Digest>,
     /// The bundles that the application file named when it was last put into force.
     pub(crate) declared: BTreeSet<Digest>,
+    /// When this was written, by the clock that rollouts wait by. 0 of a version that did not say:
+    /// their steps wait anew then.
+    #[serde(default)]
+    pub(crate) at_ms: u64,
 }
 
 /// Who wants a change, and why.

@@ -8,6 +8,7 @@ fn head(epoch: u64) -> Head {
         epoch,
         pool: BTreeSet::from([Digest::of(b"a"), Digest::of(&epoch.to_le_bytes())]),
         declared: BTreeSet::from([Digest::of(b"a")]),
+        at_ms: 7,
     }
 }
 
@@ -63,14 +64,16 @@ fn what_was_committed_is_there_after_opening_anew() {
 fn the_history_has_a_bound_and_its_numbers_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let store = StateStore::open(&dir.path().join("state.redb")).unwrap();
-    let transaction = store.database.begin_write().unwrap();
-    {
+    let fill = |database: &Database| {
+        let transaction = database.begin_write()?;
         let mut history = transaction.open_table(HISTORY).unwrap();
         for number in 1..=MAX_HISTORY_ENTRIES {
             history.insert(number, &b"{}"[..]).unwrap();
         }
-    }
-    transaction.commit().unwrap();
+        drop(history);
+        Ok(transaction.commit()?)
+    };
+    store.with(fill).unwrap();
     assert_eq!(commit(&store, 7), MAX_HISTORY_ENTRIES + 1);
     assert_eq!(store.entry(1).unwrap(), None);
     assert!(store.entry(2).is_err(), "the second one is kept");
@@ -97,44 +100,75 @@ fn a_file_of_a_later_format_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.redb");
     let store = StateStore::open(&path).unwrap();
-    let transaction = store.database.begin_write().unwrap();
-    let mut meta = transaction.open_table(META).unwrap();
-    meta.insert("format", &b"2"[..]).unwrap();
-    drop(meta);
-    transaction.commit().unwrap();
+    let change = |database: &Database| {
+        let transaction = database.begin_write()?;
+        transaction.open_table(META)?.insert("format", &b"2"[..])?;
+        Ok(transaction.commit()?)
+    };
+    store.with(change).unwrap();
     drop(store);
     let error = StateStore::open(&path).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("has format 2, and this version"), "{error}");
 }
 
 #[test]
-fn damage_is_an_error_and_never_a_panic() {
+fn damage_is_an_error_and_never_a_panic_nor_another_state() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.redb");
     let store = StateStore::open(&path).unwrap();
     for epoch in 1..20 {
         commit(&store, epoch);
     }
+    // As a killed process leaves it, and as one that ended by itself.
+    let killed = std::fs::read(&path).unwrap();
     drop(store);
-    let good = std::fs::read(&path).unwrap();
+    let ended = std::fs::read(&path).unwrap();
+    let load = || {
+        let store = StateStore::open(&path)?;
+        Ok::<_, StateError>((store.load()?.unwrap(), store.history(usize::MAX)?))
+    };
+    let (expected, history) = load().unwrap();
+    assert_eq!(expected.head, head(19));
+
     let mut random = fastrand::Rng::with_seed(4);
     let mut refused = 0;
-    for round in 0..150 {
-        let mut bytes = good.clone();
+    let rounds = 240;
+    for round in 0..rounds {
+        let mut bytes = if round % 2 == 0 { &killed } else { &ended }.clone();
         // Every page is hit sooner or later; a page of nothing shows nothing.
         let at = random.usize(..bytes.len());
-        let end = bytes.len().min(at + random.usize(1..5_000));
-        bytes[at..end].fill_with(|| random.u8(..));
-        if round % 10 == 0 {
+        match round % 3 {
+            0 => bytes[at] ^= 1 << random.u32(..8),
+            1 => {
+                let end = bytes.len().min(at + random.usize(1..5_000));
+                bytes[at..end].fill_with(|| random.u8(..));
+            }
+            _ => {
+                // Where text is, one of its letters: the values stay JSON.
+                let from = bytes[at..].iter().position(u8::is_ascii_lowercase);
+                bytes[at + from.unwrap_or(0)] ^= 1;
+            }
+        }
+        if round % 20 == 0 {
             bytes.truncate(at);
         }
         std::fs::write(&path, bytes).unwrap();
-        let opened = StateStore::open(&path).and_then(|store| store.load().map(|_| ()));
-        if let Err(error) = opened {
-            refused += 1;
-            let text = error.to_string();
-            assert!(text.contains("state.redb"), "{text}");
+        match load() {
+            Ok((found, entries)) => {
+                assert_eq!(
+                    (found.head, entries),
+                    (head(19), history.clone()),
+                    "{round}"
+                );
+            }
+            Err(error) => {
+                refused += 1;
+                let text = error.to_string();
+                assert!(text.contains("state.redb"), "{text}");
+                // Tried again, it is refused again.
+                assert!(load().is_err(), "{round}: {text}");
+            }
         }
     }
-    assert!(refused > 20, "only {refused} of 150 were noticed");
+    assert!(refused > 30, "only {refused} of {rounds} were noticed");
 }

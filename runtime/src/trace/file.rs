@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use isolith_versions::evidence::Record;
 use isolith_versions::{Digest, RoutingTable, VersionSet};
@@ -15,18 +17,34 @@ use crate::http::RequestId;
 /// How far back the end of the last whole line is looked for, in a file of an earlier process.
 const MAX_LINE_BYTES: u64 = 16 << 20;
 
+/// Lines that are written together.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// Lines that wait while the disk fails. Past it, requests are left out as a whole, and counted.
+const MAX_PENDING_BYTES: usize = 8 << 20;
+
+/// How often a disk that fails is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// A file that a new one takes the place of at a bound. The new one begins with the admissions of
 /// requests that have not ended. Tables and sets are described in each file before they are named.
+///
+/// What was not written whole, because the disk is full say, is written again from where it began,
+/// so the file has whole lines in their order, whatever happened between them.
 pub(super) struct TraceFile {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
     written_bytes: u64,
     max_bytes: u64,
+    /// Whole lines that belong behind those.
+    pending: Vec<u8>,
+    /// Records that were left out and that the file does not tell of yet.
+    dropped: u64,
     /// Tables that the file describes, by epoch: there should be one of each.
     tables: HashMap<u64, Weak<RoutingTable>>,
     /// Sets that the file describes.
     sets: HashSet<Digest>,
-    /// Requests that have not ended.
+    /// Requests whose admission is recorded and whose end is not.
     open: HashMap<RequestId, Admission>,
     state: State,
 }
@@ -35,7 +53,10 @@ pub(super) struct TraceFile {
 enum State {
     Writing,
     /// The last attempt failed, and that was logged.
-    Failing,
+    Failing {
+        /// When it was made.
+        tried: Instant,
+    },
 }
 
 impl TraceFile {
@@ -44,7 +65,11 @@ impl TraceFile {
         let named = |error: io::Error| {
             io::Error::new(
                 error.kind(),
-                format!("the trace {}: {error}", path.display()),
+                format!(
+                    "the trace {}: {error}; it must be a file that can be written, or leave \
+                     [trace] out",
+                    path.display()
+                ),
             )
         };
         let mut file = File::options()
@@ -56,12 +81,13 @@ impl TraceFile {
             .map_err(named)?;
         let written_bytes = end_of_lines(&mut file).map_err(named)?;
         file.set_len(written_bytes).map_err(named)?;
-        file.seek(SeekFrom::End(0)).map_err(named)?;
         Ok(TraceFile {
             path: path.to_owned(),
-            file: BufWriter::new(file),
+            file,
             written_bytes,
             max_bytes,
+            pending: Vec::new(),
+            dropped: 0,
             tables: HashMap::new(),
             sets: HashSet::new(),
             open: HashMap::new(),
@@ -70,19 +96,24 @@ impl TraceFile {
     }
 
     pub(super) fn write(&mut self, entry: Entry) {
-        if self.written_bytes >= self.max_bytes {
+        if self.pending.len() >= BATCH_BYTES {
+            self.flush();
+        }
+        if self.written_bytes + self.pending.len() as u64 >= self.max_bytes {
             self.begin_anew();
         }
+        let has_room = self.pending.len() < MAX_PENDING_BYTES;
         match entry {
-            Entry::Admit(admission) => {
+            Entry::Admit(admission) if has_room => {
                 self.admit(&admission);
                 self.open.insert(admission.root, admission);
             }
-            Entry::Call { .. } => self.put(&entry.record()),
-            Entry::End { root } => {
+            Entry::Call { root, .. } if has_room && self.open.contains_key(&root) => {
                 self.put(&entry.record());
-                self.open.remove(&root);
             }
+            // What is open is bounded, and so are the ends.
+            Entry::End { root } if self.open.remove(&root).is_some() => self.put(&entry.record()),
+            _ => self.dropped += 1,
         }
     }
 
@@ -104,37 +135,63 @@ impl TraceFile {
 
     /// Records that this many entries found the queue full.
     pub(super) fn tell_dropped(&mut self, records: u64) {
-        if records == 0 {
-            return;
+        if records > 0 {
+            tracing::warn!(records, "the trace cannot keep up: records were dropped");
+            self.dropped += records;
         }
-        tracing::warn!(records, "the trace cannot keep up: records were dropped");
-        self.put(&Record::Dropped { records });
+        if self.dropped > 0 && self.state == State::Writing {
+            let records = std::mem::take(&mut self.dropped);
+            self.put(&Record::Dropped { records });
+        }
     }
 
+    /// Writes what waits. A disk that failed is tried again after [`RETRY`].
     pub(super) fn flush(&mut self) {
-        let flushed = self.file.flush();
-        self.note(flushed);
+        match self.state {
+            State::Failing { tried } if tried.elapsed() < RETRY => {}
+            _ => self.write_pending(),
+        }
+    }
+
+    /// Writes what waits, for the last time.
+    pub(super) fn finish(&mut self) {
+        self.write_pending();
+        self.tell_dropped(0);
+        self.write_pending();
+    }
+
+    fn write_pending(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let written = self.file.write_all_at(&self.pending, self.written_bytes);
+        if written.is_ok() {
+            self.written_bytes += self.pending.len() as u64;
+            self.pending.clear();
+            self.pending.shrink_to(BATCH_BYTES);
+        }
+        self.note(written);
     }
 
     fn put(&mut self, record: &Record) {
         // Names and numbers: this cannot fail.
-        let Ok(mut line) = serde_json::to_string(record) else {
-            return;
-        };
-        line.push('\n');
-        let written = self.file.write_all(line.as_bytes());
-        self.written_bytes = self.written_bytes.saturating_add(line.len() as u64);
-        self.note(written);
+        if let Ok(line) = serde_json::to_string(record) {
+            self.pending.extend_from_slice(line.as_bytes());
+            self.pending.push(b'\n');
+        }
     }
 
     fn begin_anew(&mut self) {
         self.flush();
+        if !self.pending.is_empty() {
+            return;
+        }
         let mut former = self.path.clone().into_os_string();
         former.push(".1");
         let file = fs::rename(&self.path, former).and_then(|()| File::create(&self.path));
         match file {
             Ok(file) => {
-                self.file = BufWriter::new(file);
+                self.file = file;
                 self.written_bytes = 0;
                 self.tables.clear();
                 self.sets.clear();
@@ -148,21 +205,23 @@ impl TraceFile {
 
     /// Logs when writing begins to fail, and when it works again.
     fn note(&mut self, outcome: io::Result<()>) {
-        let state = match outcome {
-            Ok(()) => State::Writing,
-            Err(_) => State::Failing,
-        };
-        match (self.state, outcome) {
+        match (self.state, &outcome) {
             (State::Writing, Err(error)) => {
                 tracing::error!(
-                    "the trace {} cannot be written: {error}",
+                    "the trace {} cannot be written: {error}; it is tried again, and serving goes \
+                     on",
                     self.path.display()
                 );
             }
-            (State::Failing, Ok(())) => tracing::info!("the trace is written again"),
+            (State::Failing { .. }, Ok(())) => tracing::info!("the trace is written again"),
             _ => {}
         }
-        self.state = state;
+        self.state = match outcome {
+            Ok(()) => State::Writing,
+            Err(_) => State::Failing {
+                tried: Instant::now(),
+            },
+        };
     }
 }
 

@@ -60,6 +60,28 @@ impl Server {
         Self::launch(Arc::clone(&self.folder), &[])
     }
 
+    /// Serves the folder of a process that was killed again; if that fails, says what it wrote.
+    pub(crate) fn again(&self) -> Result<Self, String> {
+        Self::launch(Arc::clone(&self.folder), &[])
+    }
+
+    /// Has every write of the process that reaches past this place in a file fail, as on a full
+    /// disk; `None` lifts that.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let pid = libc::pid_t::try_from(self.child.id()).unwrap();
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: both pointers are to a value of this frame, or null, which stands for none.
+        let done = unsafe {
+            libc::prlimit(pid, libc::RLIMIT_FSIZE, std::ptr::null(), &mut limit);
+            limit.rlim_cur = bytes.unwrap_or(limit.rlim_max);
+            libc::prlimit(pid, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut())
+        };
+        assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    }
+
     /// Kills the process, with SIGKILL, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

@@ -69,6 +69,32 @@ fn an_equal_version_goes_through_its_steps_and_is_promoted() {
 }
 
 #[test]
+fn a_clock_that_jumped_between_two_processes_skips_no_wait_and_begins_none_anew() {
+    const YEAR: u64 = 365 * 24 * 60 * MINUTE;
+    // Half of the wait had passed when it was written down last.
+    let then = 1_000 + MINUTE / 2;
+    for now in [0, 1, then - YEAR.min(then), then, then + 1, then + YEAR] {
+        let now = now + YEAR;
+        let mut rollout = running(&[100, 5_000]);
+        rollout.observe(&sample(900, 9), &sample(900, 9));
+        rollout.change_clock(then, now);
+        assert_eq!(rollout.tick(now + MINUTE / 2 - 1), None, "{now}");
+        assert_eq!(rollout.tick(now + MINUTE / 2), Some(Action::Advance));
+    }
+    // Written by a process whose clock was behind that of the step's beginning: it waits anew.
+    let mut rollout = running(&[100, 5_000]);
+    rollout.observe(&sample(900, 9), &sample(900, 9));
+    rollout.change_clock(0, YEAR);
+    assert_eq!(rollout.tick(YEAR + MINUTE - 1), None);
+    assert_eq!(rollout.tick(YEAR + MINUTE), Some(Action::Advance));
+    let mut paused = running(&[100]);
+    paused.pause(11_000).unwrap();
+    let before = paused.clone();
+    paused.change_clock(then, YEAR);
+    assert_eq!(paused, before);
+}
+
+#[test]
 fn a_worse_version_is_aborted_in_whatever_state_it_is() {
     let bad = |mut rollout: Rollout| {
         rollout.observe(&sample(900, 0), &sample(100, 20));
