@@ -18,11 +18,11 @@ pub(crate) struct Program {
     /// Who it is, what it exports and imports.
     pub(crate) facts: Arc<BundleFacts>,
     /// The main module, ECMAScript.
-    pub(crate) source: String,
+    pub(crate) source: Arc<str>,
     /// Maps positions in `source` to the files it was built from.
     pub(crate) source_map: Option<sourcemap::SourceMap>,
     /// JavaScript that reads and encodes the messages of its interfaces; `None` if it has none.
-    pub(crate) bindings: Option<String>,
+    pub(crate) bindings: Option<Arc<str>>,
     /// For each export of `facts`, in order, the class that serves it.
     pub(crate) classes: Vec<String>,
     /// Variables and their values: strings on `env`.
@@ -62,9 +62,9 @@ impl Program {
         };
         Ok(Program {
             facts: Arc::clone(bundle.facts()),
-            source: module.source.to_owned(),
+            source: module.source.into(),
             source_map,
-            bindings: bindings(bundle).map_err(refuse)?,
+            bindings: bindings(bundle).map_err(refuse)?.map(Into::into),
             classes: bundle
                 .exports()
                 .iter()

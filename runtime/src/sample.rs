@@ -92,9 +92,9 @@ impl SampleSchema {
                 imports,
                 http: sample.http,
             }),
-            source: sample.source.to_owned(),
+            source: sample.source.into(),
             source_map: None,
-            bindings: Some(javascript::generate(&self.0, &interfaces)?),
+            bindings: Some(javascript::generate(&self.0, &interfaces)?.into()),
             classes: sample
                 .exports
                 .iter()

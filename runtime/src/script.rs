@@ -1,5 +1,8 @@
 //! Compiling scripts and modules in the current isolate.
 
+use std::ffi::c_char;
+use std::sync::Arc;
+
 pub(crate) fn run_script<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     name: &str,
@@ -13,12 +16,44 @@ pub(crate) fn run_script<'s>(
 pub(crate) fn compile_module<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     name: &str,
-    source: &str,
+    source: &Arc<str>,
 ) -> Option<v8::Local<'s, v8::Module>> {
-    let source = v8::String::new(scope, source)?;
+    let source = shared_text(scope, source)?;
     let origin = origin(scope, name, true)?;
     let mut source = v8::script_compiler::Source::new(source, Some(&origin));
     v8::script_compiler::compile_module(scope, &mut source)
+}
+
+/// Like [`run_script`], for a text that other isolates run, too.
+pub(crate) fn run_shared_script<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    name: &str,
+    source: &Arc<str>,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let source = shared_text(scope, source)?;
+    let origin = origin(scope, name, false)?;
+    v8::Script::compile(scope, source, Some(&origin))?.run(scope)
+}
+
+/// A string whose text stays outside of the isolate's heap, and is shared with whoever else has
+/// it, if it is ASCII.
+fn shared_text<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    text: &Arc<str>,
+) -> Option<v8::Local<'s, v8::String>> {
+    if text.is_empty() || !text.is_ascii() {
+        return v8::String::new(scope, text);
+    }
+    let held = Arc::into_raw(Arc::clone(text)).cast::<c_char>().cast_mut();
+    // SAFETY: nobody writes to the text, which is ASCII, and the reference keeps it until
+    // `release`, which V8 calls once.
+    unsafe { v8::String::new_external_onebyte_raw(scope, held, text.len(), release) }
+}
+
+unsafe extern "C" fn release(text: *mut c_char, len: usize) {
+    let text = std::ptr::slice_from_raw_parts(text.cast::<u8>(), len) as *const str;
+    // SAFETY: the reference that `shared_text` gave away.
+    drop(unsafe { Arc::from_raw(text) });
 }
 
 pub(crate) fn origin<'s>(

@@ -47,14 +47,14 @@ struct Meter {
 pub(super) struct MemoryGuard {
     meter: Arc<Meter>,
     over_budget: AtomicUsize,
-    fuse: SharedFuse,
-    bundle: BundleId,
+    /// Set once the isolate belongs to a service.
+    owner: std::cell::OnceCell<(SharedFuse, BundleId)>,
     /// Set once the isolate exists.
     handle: std::cell::OnceCell<v8::IsolateHandle>,
 }
 
 impl MemoryGuard {
-    pub(super) fn new(heap_mib: u32, fuse: &SharedFuse, bundle: &BundleId) -> Rc<Self> {
+    pub(super) fn new(heap_mib: u32) -> Rc<Self> {
         Rc::new(MemoryGuard {
             meter: Arc::new(Meter {
                 budget_bytes: (heap_mib as usize) << 20,
@@ -63,10 +63,19 @@ impl MemoryGuard {
                 has_refused: AtomicBool::new(false),
             }),
             over_budget: AtomicUsize::new(0),
-            fuse: Rc::clone(fuse),
-            bundle: bundle.clone(),
+            owner: std::cell::OnceCell::new(),
             handle: std::cell::OnceCell::new(),
         })
+    }
+
+    /// What the isolate's memory may come to.
+    pub(super) fn heap_mib(&self) -> u32 {
+        u32::try_from(self.meter.budget_bytes >> 20).unwrap_or(u32::MAX)
+    }
+
+    /// Says whose isolate it is: who is told when it holds too much.
+    pub(super) fn belong_to(&self, fuse: &SharedFuse, bundle: &BundleId) {
+        let _ = self.owner.set((Rc::clone(fuse), bundle.clone()));
     }
 
     /// What `limits` the isolate is to be made with.
@@ -101,13 +110,17 @@ impl MemoryGuard {
 
     /// Ends what runs: the isolate holds too much, and is lost.
     fn end(&self) {
-        let mib = self.meter.budget_bytes >> 20;
+        // Nothing runs in an isolate that belongs to nobody.
+        let Some((fuse, bundle)) = self.owner.get() else {
+            return;
+        };
+        let mib = self.heap_mib();
         let text = format!(
             "it used more memory than heap_mib ({mib}) allows and is made anew; \
              hold less, or raise it under [limits] in its manifest"
         );
-        self.fuse.blow(Cut {
-            error: CallError::host(Kind::MemoryExceeded, text).in_bundle(&self.bundle),
+        fuse.blow(Cut {
+            error: CallError::host(Kind::MemoryExceeded, text).in_bundle(bundle),
             root: None,
             reach: Reach::Isolate,
         });

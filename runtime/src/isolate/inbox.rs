@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::Segment;
 use super::memory::Memory;
-use super::wire::{CHUNK_BYTES, Record, RecordKind, Wire};
+use super::wire::{CHUNK_BYTES, FIRST_CHUNK_BYTES, Record, RecordKind, Wire};
 
 /// A record on its way in, with the segments that moved with it.
 struct Delivery {
@@ -70,7 +70,10 @@ impl Inbox {
             self.chunk_used += bytes.len();
             return offset;
         }
-        let chunk = Memory::new(CHUNK_BYTES.max(bytes.len()));
+        // Each chunk is four times as large as the one before.
+        let next = |last: &Memory| (4 * last.len()).min(CHUNK_BYTES);
+        let chunk_bytes = self.chunk.as_ref().map_or(FIRST_CHUNK_BYTES, next);
+        let chunk = Memory::new(chunk_bytes.max(bytes.len()));
         chunk.write(0, bytes);
         let record = Record {
             kind: RecordKind::Chunk,

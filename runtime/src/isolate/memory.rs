@@ -18,7 +18,7 @@ pub(crate) struct Memory {
 const ALIGN: usize = 16;
 
 impl Memory {
-    /// `len` zeroed bytes. Untouched pages cost no memory.
+    /// `len` zeroed bytes.
     pub(crate) fn new(len: usize) -> Self {
         let layout = layout(len);
         // SAFETY: the layout's size is not zero.
@@ -40,6 +40,39 @@ impl Memory {
             base,
             len,
         }
+    }
+
+    /// `len` zeroed bytes on pages of their own: those that nobody touches cost nothing, whatever
+    /// the allocator has had in their place before.
+    pub(crate) fn paged(len: usize) -> Self {
+        // SAFETY: asks for new pages anywhere.
+        let pages = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        let base = match NonNull::new(pages.cast::<u8>()) {
+            Some(base) if pages != libc::MAP_FAILED => base,
+            _ => std::alloc::handle_alloc_error(layout(len)),
+        };
+        // SAFETY: the pages are good for `len` bytes until `unmap` is called with them, once.
+        let store = unsafe {
+            v8::ArrayBuffer::new_backing_store_from_ptr(pages, len, unmap, std::ptr::null_mut())
+        };
+        Memory {
+            store: store.make_shared(),
+            base,
+            len,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     pub(crate) fn store(&self) -> &v8::SharedRef<v8::BackingStore> {
@@ -95,6 +128,11 @@ impl Memory {
 fn layout(len: usize) -> Layout {
     // The sizes are small constants of this crate or lengths already bounded by `Limits`.
     Layout::from_size_align(len.max(1), ALIGN).unwrap_or(Layout::new::<u128>())
+}
+
+unsafe extern "C" fn unmap(data: *mut c_void, len: usize, _: *mut c_void) {
+    // SAFETY: `data` came from `mmap` with this length.
+    unsafe { libc::munmap(data, len) };
 }
 
 unsafe extern "C" fn free(data: *mut c_void, len: usize, _: *mut c_void) {

@@ -14,6 +14,12 @@ use crate::host;
 #[error("the startup snapshot could not be made: {0}; this is a defect of the runtime")]
 pub(crate) struct SnapshotError(String);
 
+impl SnapshotError {
+    pub(super) fn new(reason: &str) -> Self {
+        SnapshotError(reason.to_owned())
+    }
+}
+
 /// The glue's source, kept outside the heap of each isolate: the parts of one function.
 static GLUE_JS: v8::OneByteConst = v8::String::create_external_onebyte_const(
     concat!(

@@ -16,7 +16,9 @@ pub(crate) const RECORD_WORDS: usize = 9;
 pub(crate) const RING_RECORDS: usize = 256;
 /// Bytes of the outbox. Small messages of one turn share it.
 pub(crate) const OUTBOX_BYTES: usize = 256 << 10;
-/// Bytes of a receive chunk. A message in it keeps the whole chunk alive.
+/// Bytes of an isolate's first receive chunk: many services get a message now and then.
+pub(crate) const FIRST_CHUNK_BYTES: usize = 4 << 10;
+/// Bytes of a receive chunk at most. A message in it keeps the whole chunk alive.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 
 const IN_COUNT: usize = 0;
@@ -252,8 +254,8 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn new() -> Self {
         Wire {
-            rings: Memory::new(WORDS * 4),
-            outbox: Memory::new(OUTBOX_BYTES),
+            rings: Memory::paged(WORDS * 4),
+            outbox: Memory::paged(OUTBOX_BYTES),
         }
     }
 

@@ -28,7 +28,8 @@ impl Shard {
         let slot = self.take_slot();
         let home: Weak<dyn Home> = Rc::downgrade(self) as _;
         let tasks = self.tasks.clone();
-        let isolate = Isolate::new(home, slot, Arc::clone(&program), &self.limits, tasks)?;
+        let spare = self.take_spare(program.heap_mib.unwrap_or(self.limits.heap_mib));
+        let isolate = Isolate::new(home, slot, Arc::clone(&program), &self.limits, tasks, spare)?;
         self.place(slot, Some(Rc::clone(&isolate)));
         let guard = SlotGuard { shard: self, slot };
         let limit = self.limits.load;

@@ -23,6 +23,7 @@ mod requests;
 pub(crate) mod roots;
 mod samples;
 mod shadows;
+mod spares;
 #[cfg(test)]
 mod tests;
 mod watchdog;
@@ -64,6 +65,7 @@ pub(crate) use samples::EntrySample;
 use samples::Samples;
 use shadows::Shadows;
 pub(crate) use shadows::{Shadow, ShadowCounts};
+use spares::Spares;
 use watchdog::Watch;
 use wiring::ShardSet;
 
@@ -80,6 +82,7 @@ pub(crate) struct Shard {
     routing: Arc<ArcSwap<RoutingTable>>,
     /// By slot.
     isolates: RefCell<Vec<Option<Rc<Isolate>>>>,
+    spares: Spares,
     /// Compiled sets: those in force, those still pinned, and one that is about to be published.
     sets: RefCell<Vec<Rc<ShardSet>>>,
     /// Digests of sets that stay compiled though nothing names them: requests may, by an override.
@@ -133,6 +136,7 @@ impl Shard {
             entry,
             routing,
             isolates: RefCell::default(),
+            spares: Spares::default(),
             sets: RefCell::default(),
             kept: RefCell::new([].into()),
             roots: RefCell::new(RootTable::new(limits.requests_in_flight_per_shard)),

@@ -38,6 +38,7 @@ impl Shard {
             tokio::select! {
                 () = self.wake.notified() => {}
                 Some(task) = posted.recv() => self.take_task(task),
+                () = self.spare_due() => self.make_spare(),
             }
             self.pumping.set(true);
             while self.give_turns() == Stretch::Interrupted {

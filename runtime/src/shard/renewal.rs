@@ -97,7 +97,9 @@ impl Shard {
 
     async fn reload(&self, isolate: &Rc<Isolate>) -> Result<(), LoadError> {
         self.watch.set_leash(isolate.slot, None);
-        isolate.renew(&self.limits, self.tasks.clone())?;
+        let heap_mib = isolate.program.heap_mib.unwrap_or(self.limits.heap_mib);
+        let spare = self.take_spare(heap_mib);
+        isolate.renew(&self.limits, self.tasks.clone(), spare)?;
         self.leash(isolate);
         let limit = self.limits.load;
         match tokio::time::timeout(limit, self.evaluate(isolate)).await {
