@@ -3,6 +3,8 @@
 use std::ffi::c_char;
 use std::sync::Arc;
 
+/// Runs a test's script.
+#[cfg(test)]
 pub(crate) fn run_script<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     name: &str,
@@ -24,7 +26,7 @@ pub(crate) fn compile_module<'s>(
     v8::script_compiler::compile_module(scope, &mut source)
 }
 
-/// Like [`run_script`], for a text that other isolates run, too.
+/// Runs a script whose text other isolates run, too.
 pub(crate) fn run_shared_script<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     name: &str,
