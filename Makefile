@@ -1,12 +1,12 @@
 # The commands people use. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build demo boutique test soak kills lint mutants bench density prepare
+.PHONY: help build demo boutique test soak soak-hostile kills lint mutants bench density prepare
 
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST))
 
 build: prepare ## build the isolith binary (the first time: a few minutes)
 	$(CARGO) build --release --locked -p isolith-runtime --bin isolith
@@ -25,6 +25,10 @@ soak: build ## load, change and kill a process for two minutes, or SECONDS=600
 	ISOLITH_SOAK_SECONDS=$(or $(SECONDS),120) $(CARGO) test --release --locked -p isolith-tests \
 		--test e2e soak::no_request -- --nocapture
 
+soak-hostile: build ## hostile and good services mixed, for ten minutes or SECONDS=60
+	ISOLITH_SOAK_HOSTILE_SECONDS=$(or $(SECONDS),600) $(CARGO) test --release --locked -p isolith-tests \
+		--test e2e hostile::soak -- --nocapture
+
 kills: build ## kill a process 200 times while it is changed, or KILLS=1000 times
 	ISOLITH_SOAK_KILLS=$(or $(KILLS),200) $(CARGO) test --release --locked -p isolith-tests \
 		--test e2e soak::a_process_killed -- --nocapture
@@ -37,7 +41,7 @@ lint: prepare ## check format and lints
 mutants: prepare ## seed each bug of a list, and see which test catches it
 	@scripts/mutation-gate
 
-bench: prepare ## measure the call path; the numbers also go to target/bench.json
+bench: prepare ## measure the call path, and services beside bad neighbours, for five minutes; the numbers also go to target/bench.json
 	$(CARGO) run --release --locked -p isolith-runtime --bin isolith-bench
 
 density: prepare ## load 10,000 services, or SERVICES=300, and measure starts and memory

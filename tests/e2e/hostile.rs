@@ -4,6 +4,8 @@
 //! One after the other they are called; the test prints what came of each. Afterwards the process
 //! is the same one, and the good service answers on every shard.
 
+mod soak;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -400,11 +402,14 @@ export default {
 };
 ";
 
-#[test]
-fn hostile_services_harm_only_their_own_requests() {
-    let temp = tempfile::tempdir().unwrap();
-    let folder = temp.path();
-    let binding = |name: &str| name.to_uppercase().replace('-', "_");
+/// `array-buffer` is `ARRAY_BUFFER` on the front's `env`.
+fn binding(name: &str) -> String {
+    name.to_uppercase().replace('-', "_")
+}
+
+/// The application of all of them, a good service and the front: its file and its bundles, built
+/// in `folder`. Those that take memory have so much CPU time to do it.
+fn application(folder: &Path, memory_cpu_ms: u32) -> (String, Vec<PathBuf>) {
     let mut bundles = vec![service(folder, "good", "", "heap_mib = 64", "")];
     let mut imports = import("GOOD", "good");
     for Hostile {
@@ -413,7 +418,11 @@ fn hostile_services_harm_only_their_own_requests() {
         outcome,
     } in BATTERY
     {
-        let cpu_ms = if takes_memory(*outcome) { 20_000 } else { 30 };
+        let cpu_ms = if takes_memory(*outcome) {
+            memory_cpu_ms
+        } else {
+            30
+        };
         let limits = format!("heap_mib = 64\ncpu_ms_per_request = {cpu_ms}");
         let full = format!("bomb-{name}");
         let own = match *name {
@@ -433,6 +442,13 @@ fn hostile_services_harm_only_their_own_requests() {
         "[app]\nname = \"hostile\"\nentry = \"front\"\nbundles = [\"dist/*.isolith\"]\n\
          [http]\nrequest_timeout_ms = 10000\n[runtime]\nshards = 2\n{grants}"
     );
+    (app, bundles)
+}
+
+#[test]
+fn hostile_services_harm_only_their_own_requests() {
+    let temp = tempfile::tempdir().unwrap();
+    let (app, bundles) = application(temp.path(), 20_000);
     let server = Server::start_with(&app, &bundles);
     let mut wrong = Vec::new();
     let good = || {

@@ -6,7 +6,7 @@
 //! seed, which they print; when things happen does not.
 
 mod changes;
-mod client;
+pub(crate) mod client;
 mod load;
 
 use std::path::PathBuf;
@@ -187,11 +187,11 @@ impl fmt::Display for Restarts {
     }
 }
 
-fn from_environment(name: &str) -> Option<u64> {
+pub(crate) fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     from_environment(SEED).unwrap_or_else(|| fastrand::u64(..))
 }
 
@@ -235,7 +235,7 @@ fn settled(server: &Server) -> Value {
 }
 
 /// The memory that the process has, in KiB.
-fn resident_kib(status: &Value) -> u64 {
+pub(crate) fn resident_kib(status: &Value) -> u64 {
     let file = format!("/proc/{}/status", status["pid"]);
     let text = fs::read_to_string(file).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -5,6 +5,7 @@
 
 mod bare;
 mod density;
+mod neighbours;
 mod overrun;
 mod pins;
 mod typed;
@@ -46,6 +47,12 @@ struct Figures {
     pipelined_chain_of_three_per_call_small: f64,
     /// CPU time that requests ran past their budget before they were ended.
     cpu_overrun_p99_us: f64,
+    /// By kind of neighbour: the 99th percentile of others' requests beside it, in that of the same
+    /// requests alone.
+    neighbour_p99_ratio: BTreeMap<&'static str, f64>,
+    neighbour_p99_ratio_worst: f64,
+    /// Of the good requests alone, the 99th percentile, the median of all kinds.
+    neighbour_alone_p99_us: f64,
 }
 
 /// Measures, prints a table, and writes the figures to `file` as JSON.
@@ -121,6 +128,10 @@ pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
         "\nCPU time past the budget, p99: {:.0} us",
         figures.cpu_overrun_p99_us
     );
+    println!("\n| neighbour | p99 of others, in that alone |\n|---|---:|");
+    for (kind, ratio) in &figures.neighbour_p99_ratio {
+        println!("| {kind} | {ratio:.2} |");
+    }
     merge(file, &figures)?;
     println!("\nwritten to {}", file.display());
     Ok(())
@@ -190,6 +201,11 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         decode_small_ns,
         json_parse_small_ns,
     ] = columns.each_mut().map(|column| median(column));
+    let cpu_overrun_p99_us = overrun::p99_us().await?;
+    let borne = neighbours::measure().await?;
+    let mut alone_us: Vec<f64> = borne.iter().map(|(_, borne)| borne.alone_us).collect();
+    let ratios = borne.iter().map(|(kind, borne)| (*kind, borne.ratio()));
+    let neighbour_p99_ratio: BTreeMap<&'static str, f64> = ratios.collect();
     Ok(Figures {
         bare_hop_ns,
         bare_async_hop_ns,
@@ -208,7 +224,10 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         pipelined_chain_of_three_per_call_small: pipelined_chain_of_three_ns / call_small_ns,
         call_1mib_per_call_small: call_1mib_ns / call_small_ns,
         pin_share_of_call: pin_per_call_ns / call_small_ns,
-        cpu_overrun_p99_us: overrun::p99_us().await?,
+        cpu_overrun_p99_us,
+        neighbour_p99_ratio_worst: neighbour_p99_ratio.values().copied().fold(0.0, f64::max),
+        neighbour_p99_ratio,
+        neighbour_alone_p99_us: median(&mut alone_us),
     })
 }
 

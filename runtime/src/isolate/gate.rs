@@ -20,8 +20,10 @@ const LEAST_WASTE: Duration = Duration::from_millis(20);
 const FIRST_HOLD: Duration = Duration::from_secs(1);
 /// The longest that an isolate is held back.
 const LONGEST_HOLD: Duration = Duration::from_secs(30);
-/// A request that is let through to see has at most this share of its CPU time.
-const TRIAL_CPU_DIVISOR: u32 = 4;
+/// A request that is let through to see has this share of its CPU time,
+const TRIAL_CPU_DIVISOR: u32 = 10;
+/// or so many times what requests there usually take, if that is more.
+const TRIAL_USUAL_CPU: u32 = 4;
 
 /// Where the gate is.
 ///
@@ -62,6 +64,8 @@ pub(crate) struct Gate {
     hold: Cell<Duration>,
     /// Times that the code was ended, since the start.
     ended: Cell<u64>,
+    /// The CPU time that it had used then.
+    ended_cpu: Cell<Duration>,
 }
 
 impl Default for Gate {
@@ -71,6 +75,7 @@ impl Default for Gate {
             wasted: Cell::default(),
             hold: Cell::new(FIRST_HOLD),
             ended: Cell::new(0),
+            ended_cpu: Cell::default(),
         }
     }
 }
@@ -118,10 +123,18 @@ impl Gate {
         }
     }
 
-    /// What a request may use of the CPU time that it otherwise has.
-    pub(crate) fn allowance(&self, budget: Duration) -> Duration {
+    /// The CPU time that code had used when it was ended, since the start.
+    pub(crate) fn ended_cpu(&self) -> Duration {
+        self.ended_cpu.get()
+    }
+
+    /// What a request may use of the CPU time that it otherwise has; `usual` is what requests of
+    /// this isolate have taken that were not ended.
+    pub(crate) fn allowance(&self, budget: Duration, usual: impl FnOnce() -> Duration) -> Duration {
         match self.state.get() {
-            GateState::Trial { .. } => budget / TRIAL_CPU_DIVISOR,
+            GateState::Trial { .. } => (TRIAL_USUAL_CPU * usual())
+                .max(budget / TRIAL_CPU_DIVISOR)
+                .min(budget),
             _ => budget,
         }
     }
@@ -137,6 +150,7 @@ impl Gate {
     /// held back for that.
     pub(crate) fn strike(&self, used: Duration, most: Duration, now: Instant) -> Option<Duration> {
         self.ended.set(self.ended.get() + 1);
+        self.ended_cpu.set(self.ended_cpu.get() + used);
         let (before, at) = self.wasted.get();
         let forgiven = at.map_or(Duration::ZERO, |at| {
             now.saturating_duration_since(at)
@@ -156,6 +170,11 @@ impl Gate {
         self.state.set(GateState::Held { until: now + hold });
         self.hold.set((hold * 2).min(LONGEST_HOLD));
         Some(hold)
+    }
+
+    /// The isolate's code had to be ended, and another one is to blame.
+    pub(crate) fn excuse(&self) {
+        self.ended.set(self.ended.get() + 1);
     }
 
     /// Nothing passes until [`replaced`](Self::replaced).
@@ -188,6 +207,18 @@ mod tests {
         assert_eq!(gate.strike(60 * MS, WASTE, later), Some(FIRST_HOLD));
         assert_eq!(gate.ended(), 4);
         assert_eq!(gate.pass().unwrap_err().kind, Kind::Overloaded);
+    }
+
+    #[test]
+    fn a_trial_has_little_time_and_enough_for_what_is_usual() {
+        let gate = Gate::default();
+        assert_eq!(gate.allowance(50 * MS, || MS), 50 * MS);
+        assert_eq!(gate.strike(WASTE, WASTE, Instant::now()), Some(FIRST_HOLD));
+        let tried = Instant::now() + FIRST_HOLD;
+        assert!(gate.pass_at(gate.state(), tried).is_ok());
+        for (usual, allowed) in [(0, 5), (1, 5), (4, 16), (40, 50)] {
+            assert_eq!(gate.allowance(50 * MS, || usual * MS), allowed * MS);
+        }
     }
 
     #[test]

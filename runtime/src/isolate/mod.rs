@@ -613,6 +613,14 @@ impl Isolate {
         self.cpu.set(self.cpu.get() + used);
     }
 
+    /// The CPU time that calls and requests took here which were not ended, on average.
+    pub(crate) fn usual_cpu(&self) -> Duration {
+        let used = self.cpu.get().saturating_sub(self.gate.ended_cpu());
+        let done = self.handled.get() - self.failed.get().min(self.handled.get());
+        used.checked_div(u32::try_from(done).unwrap_or(u32::MAX))
+            .unwrap_or_default()
+    }
+
     /// The CPU time that a request may use here, in milliseconds.
     pub(crate) fn cpu_ms_per_request(&self, limits: &Limits) -> u32 {
         let own = self.program.cpu_ms_per_request;

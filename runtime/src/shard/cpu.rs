@@ -115,6 +115,13 @@ impl Usage {
         used
     }
 
+    /// What `root` has used.
+    pub(super) fn of(&self, root: RootKey) -> Duration {
+        let mut all = self.0.iter();
+        let of_root = all.find(|(known, _)| *known == Some(root));
+        of_root.map_or(Duration::ZERO, |(_, used)| *used)
+    }
+
     /// Forgets what code used that runs for no request: its budget is that of a turn.
     fn forget_rootless(&mut self) {
         self.0.retain(|(root, _)| root.is_some());
@@ -170,7 +177,7 @@ impl Shard {
             true => ms(self.limits.cpu_ms_per_load),
             false => {
                 let budget = ms(isolate.cpu_ms_per_request(&self.limits));
-                isolate.gate.allowance(budget)
+                isolate.gate.allowance(budget, || isolate.usual_cpu())
             }
         }
     }

@@ -15,6 +15,9 @@ use crate::isolate::{Cut, GateState, Isolate, Reach};
 /// Times that an isolate's code may be ended before it is replaced: whatever state it is left in
 /// does not get better.
 const ENDED_PER_ISOLATE: u64 = 16;
+/// Calls of one request from one caller to one callee, at once: what they cost together is the
+/// caller's doing.
+const FLOOD_CALLS: usize = 64;
 /// How long to wait before another attempt to load a bundle that would not load again.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 
@@ -24,10 +27,18 @@ impl Shard {
     pub(super) fn after_cut(&self, isolate: &Rc<Isolate>, cut: &Cut) {
         let (bundle, error) = (isolate.program.id(), &cut.error);
         tracing::warn!(%bundle, %error, "code was ended");
-        let used = self.ledger.turn_used();
-        let most = Duration::from_millis(u64::from(self.limits.cpu_ms_wasted));
-        if let Some(held) = isolate.gate.strike(used, most, Instant::now()) {
-            tracing::warn!(%bundle, "it was ended too often and is held back for {held:?}");
+        // It may have come together in many turns.
+        let of_request = cut.root.map(|root| isolate.usage.borrow().of(root));
+        let used = self.ledger.turn_used().max(of_request.unwrap_or_default());
+        match self.flooder(isolate, cut) {
+            None => self.strike(isolate, used),
+            Some(caller) => {
+                isolate.gate.excuse();
+                // Without the entry nothing is served.
+                if caller.program.id().service != self.entry {
+                    self.strike(&caller, used);
+                }
+            }
         }
         match &cut.reach {
             Reach::Isolate => {
@@ -48,6 +59,34 @@ impl Shard {
             self.fail_in(isolate, |_| true, &lost_with_another(isolate));
             self.renew(isolate);
         }
+    }
+
+    fn strike(&self, isolate: &Isolate, used: Duration) {
+        let most = Duration::from_millis(u64::from(self.limits.cpu_ms_wasted));
+        if let Some(held) = isolate.gate.strike(used, most, Instant::now()) {
+            let bundle = isolate.program.id();
+            tracing::warn!(%bundle, "it wasted too much CPU time and is held back for {held:?}");
+        }
+    }
+
+    /// Who is to blame instead of `isolate`, whose code was ended: a caller whose request has
+    /// [`FLOOD_CALLS`] calls or more under way there.
+    fn flooder(&self, isolate: &Rc<Isolate>, cut: &Cut) -> Option<Rc<Isolate>> {
+        let root = cut.root?;
+        let calls = self.calls.borrow();
+        let mut callers: Vec<(&Rc<Isolate>, usize)> = Vec::new();
+        let of_root = |call: &&Call| call.root == root && Rc::ptr_eq(&call.callee, isolate);
+        for call in calls.iter().map(|(_, call)| call).filter(of_root) {
+            let known = callers
+                .iter_mut()
+                .find(|(caller, _)| Rc::ptr_eq(caller, &call.caller));
+            match known {
+                Some((_, count)) => *count += 1,
+                None => callers.push((&call.caller, 1)),
+            }
+        }
+        let (caller, count) = callers.into_iter().max_by_key(|(_, count)| *count)?;
+        (count >= FLOOD_CALLS).then(|| Rc::clone(caller))
     }
 
     /// Fails what `isolate` is to answer for the roots that `which` names.

@@ -523,6 +523,7 @@ fn what_a_handler_does_wrong_is_a_typed_error_and_the_next_call_is_served() {
     on_shard(|| async {
         let limits = Limits {
             cpu_ms_per_request: 30,
+            cpu_ms_wasted: 1_000,
             ..Limits::default()
         };
         let world = serve(&[auth("1.4.0"), ODD], "odd", limits).await;

@@ -6,17 +6,17 @@ use std::net::{SocketAddr, TcpStream};
 use crate::support::PATIENCE;
 
 /// A response whose body has arrived.
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: Vec<(String, String)>,
-    pub(super) body: String,
+    pub(crate) body: String,
 }
 
 /// A connection that is used again and again.
-pub(super) struct Client(BufReader<TcpStream>);
+pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Answer {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers
             .find(|(known, _)| known == name)
@@ -25,14 +25,14 @@ impl Answer {
 }
 
 impl Client {
-    pub(super) fn connect(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Client(BufReader::new(stream)))
     }
 
-    pub(super) fn get(&mut self, target: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
+    pub(crate) fn get(&mut self, target: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
         let mut text = format!("GET {target} HTTP/1.1\r\nhost: soak.test\r\n");
         for (name, value) in headers {
             text += &format!("{name}: {value}\r\n");

@@ -12,6 +12,7 @@ const BUSY: Sample<'_> = Sample {
     source: r#"
 const forever = () => { for (;;); };
 const ways = {
+  quick: () => ({ times: 1 }),
   handler: forever,
   microtask: async () => { await null; forever(); },
   chain: async () => { for (;;) await null; },
@@ -55,6 +56,25 @@ export class CrowdService {
 }
 "#,
     exports: &[("BUSY", "Busy", "CrowdService")],
+    imports: &[("BUSY", "busy", "^1", "Busy")],
+    http: false,
+};
+
+/// Calls `busy` without end, and never waits long.
+const FLOOD: Sample<'_> = Sample {
+    service: "flood",
+    version: "1.0.0",
+    source: r#"
+export class FloodService {
+  constructor(env) { this.env = env; }
+  async compute() {
+    const call = () => this.env.BUSY.compute({ way: 'quick' });
+    for (;;) await Promise.all(Array.from({ length: 500 }, call));
+  }
+  wait() { return { times: 7 }; }
+}
+"#,
+    exports: &[("BUSY", "Busy", "FloodService")],
     imports: &[("BUSY", "busy", "^1", "Busy")],
     http: false,
 };
@@ -167,6 +187,26 @@ fn an_isolate_that_keeps_failing_is_held_back_and_tried_again() {
         tokio::time::sleep(Duration::from_millis(1_100)).await;
         assert_eq!(world.call("busy", "wait", "{}").await["times"], 7);
         assert!(!world.shard.stats().isolates.remove(0).gate.is_held());
+    });
+}
+
+/// The time that its calls take together is the flooder's: who was called goes on.
+#[test]
+fn who_is_flooded_with_calls_is_not_held_back_for_it() {
+    on_shard(|| async {
+        let front = Sample {
+            imports: &[("BUSY", "flood", "^1", "Busy")],
+            ..CROWD
+        };
+        let world = serve(&[BUSY, FLOOD, front], "crowd", limits()).await;
+        for _ in 0..8 {
+            let flood = world.call_by("crowd", "compute", "{\"way\": \"\"}", soon());
+            flood.await.unwrap_err();
+        }
+        assert!(world.isolate("flood").gate.state().is_held());
+        assert_eq!(world.isolate("busy").gate.state(), GateState::Open);
+        assert_eq!(world.isolate("crowd").gate.state(), GateState::Open);
+        assert_eq!(world.call("busy", "wait", "{}").await["times"], 7);
     });
 }
 

@@ -1,0 +1,176 @@
+//! The battery's services at random beside a good one, for long.
+//!
+//! `make soak-hostile` runs it for ten minutes; the other tests take a short one with them. Which
+//! service is asked when depends on a seed, which is printed. Those that bring V8 to its own
+//! out-of-memory are left out: what waits on a shard that is lost is told so, good or not.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{BATTERY, Outcome, application, binding};
+use crate::soak::client::Client;
+use crate::soak::{from_environment, resident_kib, seed};
+use crate::support::server::Server;
+
+const SECONDS: &str = "ISOLITH_SOAK_HOSTILE_SECONDS";
+const FEW_SECONDS: u64 = 10;
+
+const GOOD_CLIENTS: u64 = 4;
+const HOSTILE_CLIENTS: u64 = 6;
+/// The longest pauses between two requests of a client.
+const GOOD_PAUSE_MS: u64 = 20;
+const HOSTILE_PAUSE_MS: u64 = 40;
+
+/// The CPU time of those that take memory: some are ended for the one, some for the other.
+const MEMORY_CPU_MS: u32 = 500;
+
+/// By how much more the process may have in the last quarter than in the one before: isolates are
+/// of other ages, and one may be full at any time.
+const MAX_GROWTH_KIB: u64 = 96 << 10;
+/// Complaints that are told; more are not collected.
+const MAX_TOLD: usize = 20;
+
+/// What clients saw.
+#[derive(Default)]
+struct Seen {
+    took: Vec<Duration>,
+    /// What was wrong with answers of the good service.
+    complaints: Vec<String>,
+    /// How often hostile services answered with a status.
+    hostile: BTreeMap<u16, u64>,
+}
+
+#[test]
+fn good_requests_are_all_served_beside_hostile_services() {
+    let seconds = from_environment(SECONDS).unwrap_or(FEW_SECONDS).max(4);
+    let seed = seed();
+    println!("hostile soak: {seconds} s, ISOLITH_SOAK_SEED={seed}");
+    let temp = tempfile::tempdir().unwrap();
+    let (app, bundles) = application(temp.path(), MEMORY_CPU_MS);
+    let server = Server::start_with(&app, &bundles);
+    let (address, status) = (server.address(), server.status());
+    let time = Duration::from_secs(seconds);
+    let started = Instant::now();
+    let stop = AtomicBool::new(false);
+    let (seen, resident) = thread::scope(|scope| {
+        let stop = &stop;
+        let good = (0..GOOD_CLIENTS).map(|number| {
+            let rng = fastrand::Rng::with_seed(seed.wrapping_add(number));
+            scope.spawn(move || be_good(address, stop, rng))
+        });
+        let hostile = (0..HOSTILE_CLIENTS).map(|number| {
+            let rng = fastrand::Rng::with_seed(seed.wrapping_sub(1 + number));
+            scope.spawn(move || be_hostile(address, stop, rng))
+        });
+        let clients: Vec<_> = good.chain(hostile).collect();
+        let mut resident = Vec::new();
+        while started.elapsed() < time {
+            thread::sleep(Duration::from_millis(200));
+            resident.push(resident_kib(&status));
+        }
+        stop.store(true, Ordering::SeqCst);
+        let mut seen = Seen::default();
+        for client in clients {
+            seen.add(client.join().unwrap());
+        }
+        (seen, resident)
+    });
+
+    let Seen {
+        mut took,
+        complaints,
+        hostile,
+    } = seen;
+    took.sort();
+    let at = |share: f64| took[(took.len() as f64 * share) as usize];
+    println!(
+        "{} good requests, {} not served; p50 {:?}, p99 {:?}, the slowest {:?}",
+        took.len(),
+        complaints.len(),
+        at(0.5),
+        at(0.99),
+        took[took.len() - 1]
+    );
+    println!("hostile requests, by status: {hostile:?}");
+    let quarters: Vec<u64> = resident
+        .chunks(resident.len().div_ceil(4))
+        .map(|quarter| {
+            let mut quarter = quarter.to_vec();
+            quarter.sort_unstable();
+            quarter[quarter.len() / 2]
+        })
+        .collect();
+    let mib: Vec<u64> = quarters.iter().map(|kib| kib / 1024).collect();
+    println!("resident, median of each quarter: {mib:?} MiB");
+    let (after, log) = (server.status(), server.log());
+    let ended = log.matches("code was ended").count();
+    println!("code was ended {ended} times");
+
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    assert_eq!(after["pid"], status["pid"]);
+    assert_eq!(after["parked_shards"], 0, "{after:#}");
+    assert!(hostile.keys().any(|status| *status >= 500));
+    if seconds > FEW_SECONDS {
+        assert!(quarters[3] <= quarters[2] + MAX_GROWTH_KIB, "{mib:?}");
+    }
+}
+
+fn be_good(address: SocketAddr, stop: &AtomicBool, mut rng: fastrand::Rng) -> Seen {
+    let mut seen = Seen::default();
+    let mut client = Client::connect(address).unwrap();
+    while !stop.load(Ordering::SeqCst) {
+        thread::sleep(Duration::from_millis(rng.u64(0..=GOOD_PAUSE_MS)));
+        let since = Instant::now();
+        let answer = client.get("/GOOD", &[]);
+        seen.took.push(since.elapsed());
+        let complaint = match answer {
+            Ok(answer) if answer.status == 200 && answer.body == "returned" => continue,
+            Ok(answer) => format!("{} {}", answer.status, answer.body),
+            Err(error) => {
+                client = Client::connect(address).unwrap();
+                error.to_string()
+            }
+        };
+        if seen.complaints.len() < MAX_TOLD {
+            seen.complaints.push(complaint);
+        }
+    }
+    seen
+}
+
+fn be_hostile(address: SocketAddr, stop: &AtomicBool, mut rng: fastrand::Rng) -> Seen {
+    let bombs: Vec<_> = BATTERY
+        .iter()
+        .filter(|bomb| !matches!(bomb.outcome, Outcome::ShardLost))
+        .map(|bomb| format!("/{}", binding(bomb.name)))
+        .collect();
+    let mut seen = Seen::default();
+    let mut client = Client::connect(address).unwrap();
+    while !stop.load(Ordering::SeqCst) {
+        thread::sleep(Duration::from_millis(rng.u64(0..=HOSTILE_PAUSE_MS)));
+        let target = &bombs[rng.usize(0..bombs.len())];
+        let status = match client.get(target, &[]) {
+            Ok(answer) => answer.status,
+            Err(error) => panic!("{target}: {error}"),
+        };
+        *seen.hostile.entry(status).or_default() += 1;
+        // Another connection may be another shard's.
+        if rng.u32(0..20) == 0 {
+            client = Client::connect(address).unwrap();
+        }
+    }
+    seen
+}
+
+impl Seen {
+    fn add(&mut self, other: Seen) {
+        self.took.extend(other.took);
+        self.complaints.extend(other.complaints);
+        for (status, count) in other.hostile {
+            *self.hostile.entry(status).or_default() += count;
+        }
+    }
+}
