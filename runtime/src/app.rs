@@ -73,7 +73,14 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
     let (overrides, queue) = overrides::queue();
     let bound = Ingress::bind(http.clone(), config.routing.clone(), pin_key, overrides).await;
     let ingress = bound.map_err(|error| format!("cannot listen on {}: {error}", http.listen))?;
-    let control = ControlServer::bind(data_dir.control_socket())?;
+    let allowed = config.control.allow_uids.clone();
+    let mut control = ControlServer::bind(data_dir.control_socket(), allowed)?;
+    if let Some(listen) = &config.control.listen {
+        let tls = listen.tls(config.dir());
+        let tls = tls.map_err(|error| format!("[control.listen]: {error}"))?;
+        let address = control.listen(listen.address, tls).await?;
+        tracing::info!("control over mutual TLS at {address}");
+    }
 
     let limits = Limits {
         move_threshold_bytes: config.runtime.move_threshold_bytes,

@@ -3,6 +3,7 @@
 //! One parse finds every unknown key, with its line and the nearest known one; of wrong values the
 //! first is reported. Everything has a default but the name, the entry and the bundles.
 
+mod control;
 mod given;
 mod rollouts;
 mod routing;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(crate) use control::Control;
 pub(crate) use given::{AllGiven, Given, Grants, Secret};
 use given::{SecretSource, TrustConfig};
 use isolith_services::{Problem, Problems};
@@ -59,6 +61,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("grants", &[]),
     ("rollouts", &[]),
     ("trust", TrustConfig::KEYS),
+    ("control", Control::KEYS),
 ];
 
 /// Tables whose keys are names that people give.
@@ -88,6 +91,9 @@ pub(crate) struct AppConfig {
     /// Whose bundles are taken.
     #[serde(default)]
     trust: TrustConfig,
+    /// Who may change what runs.
+    #[serde(default)]
+    pub(crate) control: Control,
     /// What services may do besides calling each other.
     #[serde(default, deserialize_with = "named")]
     grants: BTreeMap<ServiceName, Grants>,
@@ -208,7 +214,9 @@ impl AppConfig {
             all.entry(service.clone()).or_default().vars = vars.clone();
         }
         for (service, grants) in &self.grants {
-            all.entry(service.clone()).or_default().grants = grants.clone();
+            let given = all.entry(service.clone()).or_default();
+            given.authorities = grants.authorities(&self.file, service)?;
+            given.grants = grants.clone();
         }
         for (service, sources) in &self.secrets {
             let given = all.entry(service.clone()).or_default();
@@ -297,7 +305,7 @@ impl AppConfig {
     }
 
     /// The folder that the file is in.
-    fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         match self.file.parent() {
             Some(dir) if !dir.as_os_str().is_empty() => dir,
             _ => Path::new("."),

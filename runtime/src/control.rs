@@ -1,7 +1,8 @@
 //! The control plane: what the command line asks a running process.
 //!
 //! The interface is `capnp/schema/control.capnp`, served over a Unix socket in the data
-//! directory. Only the user who runs the process may use it.
+//! directory, and over the network by mutual TLS if `[control.listen]` says so. Who asks is known
+//! either way: by the user whom the client's process runs as, or by its certificate.
 
 mod client;
 mod describe;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use capnp::message::ReaderOptions;
 
-pub(crate) use client::{Changed, Client};
+pub(crate) use client::{Changed, Client, NetworkEnd};
 pub(crate) use holders::BundleHolders;
 pub(crate) use rollouts::{RolloutSpec, RolloutStatus, Rollouts};
 pub(crate) use server::ControlServer;

@@ -59,6 +59,28 @@ impl CallError {
         self
     }
 
+    /// The same error; if it is that of a bound, one that `bundle` reached.
+    #[must_use]
+    pub(crate) fn overload_in(self, bundle: &BundleId) -> Self {
+        match self.kind {
+            ErrorKind::Overloaded if self.origin.is_none() => self.in_bundle(bundle),
+            _ => self,
+        }
+    }
+
+    /// True if no version did anything wrong: an operator evicted the request, its set was gone, or
+    /// the shard had too much to do. What a service's own isolate causes names its bundle.
+    pub(crate) fn is_of_host(&self) -> bool {
+        self.origin.is_none()
+            && matches!(
+                self.kind,
+                ErrorKind::Evicted
+                    | ErrorKind::Overloaded
+                    | ErrorKind::Disconnected
+                    | ErrorKind::PinnedVersionGone
+            )
+    }
+
     /// True if the same request may succeed a moment later without any change.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self.kind, ErrorKind::Overloaded | ErrorKind::Disconnected)

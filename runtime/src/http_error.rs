@@ -19,6 +19,8 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     /// Service and version in which it arose.
     origin: Option<Box<Origin>>,
+    /// As [`CallError::is_of_host`].
+    pub(crate) is_of_host: bool,
 }
 
 /// The document; absent members are left out.
@@ -143,6 +145,7 @@ impl Problem {
         };
         Self {
             origin: error.origin.clone(),
+            is_of_host: error.is_of_host(),
             ..Self::new(status, kind, title, detail)
         }
     }
@@ -178,6 +181,7 @@ impl Problem {
             title,
             detail: detail.into(),
             origin: None,
+            is_of_host: false,
         }
     }
 }

@@ -25,4 +25,5 @@ mod sample;
 mod script;
 mod shard;
 mod state;
+mod tls;
 mod trace;

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use http::Method;
 use ipnet::IpNet;
 use isolith_services::origin::OriginRule;
+use rustls::pki_types::CertificateDer;
 use url::Url;
 
 use crate::http::BodyStream;
@@ -30,6 +31,10 @@ pub(crate) struct Rules {
     pub(crate) bindings: Vec<(String, Vec<OriginRule>)>,
     /// Networks that names may resolve to although they are not public.
     pub(crate) private_networks: Arc<[IpNet]>,
+    /// Certificate authorities that are trusted beside the system's.
+    pub(crate) authorities: Arc<[CertificateDer<'static>]>,
+    /// Whether copies of requests may make requests that can have an effect.
+    pub(crate) shadow_fetch: bool,
 }
 
 /// Bounds of one isolate's outbound requests: those of [`Limits`] that have the same names.
@@ -71,6 +76,8 @@ pub(crate) struct OutboundRequest {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: OutboundBody,
     pub(crate) redirect: Redirect,
+    /// Whether it is made for a copy of a request, whose answer nobody gets.
+    pub(crate) shadow: bool,
 }
 
 /// The body of a request on its way out.
@@ -98,6 +105,11 @@ pub(crate) enum OutboundError {
          network as private_networks under [grants] in the application file"
     )]
     PrivateAddress { host: String, address: String },
+    #[error(
+        "this is a copy of a request, and {0} may have an effect: look at ctx.shadow and leave it \
+         out, or set shadow_fetch under [grants] in the application file"
+    )]
+    Shadow(Method),
     #[error("the server at {0} redirected, which this request does not follow")]
     Redirected(String),
     #[error("more than {0} redirects")]
@@ -111,6 +123,14 @@ pub(crate) enum OutboundError {
 }
 
 impl Rules {
+    /// Whether a copy of a request may use `method`.
+    fn check_shadow(&self, method: &Method) -> Result<(), OutboundError> {
+        match method.is_safe() || self.shadow_fetch {
+            true => Ok(()),
+            false => Err(OutboundError::Shadow(method.clone())),
+        }
+    }
+
     /// Whether a request through binding number `binding` may go to `url`.
     fn check(&self, binding: usize, url: &Url) -> Result<(), OutboundError> {
         let (name, rules) = self

@@ -72,7 +72,7 @@ impl Program {
                 .collect(),
             vars: vars(bundle, &given.vars)?,
             secrets: secrets(bundle, given)?,
-            rules: rules(bundle, &given.grants)?,
+            rules: rules(bundle, given)?,
             grants: given.grants.clone(),
             cpu_ms_per_request: Some(bundle.limits().cpu_ms_per_request).filter(|ms| *ms > 0),
             heap_mib: Some(bundle.limits().heap_mib).filter(|mib| *mib > 0),
@@ -143,7 +143,8 @@ fn secrets(bundle: &Bundle, given: &Given) -> Result<Vec<(String, Secret)>, Load
 }
 
 /// What the bundle asks for, all of which must be granted.
-fn rules(bundle: &Bundle, grants: &Grants) -> Result<Rules, LoadError> {
+fn rules(bundle: &Bundle, given: &Given) -> Result<Rules, LoadError> {
+    let grants = &given.grants;
     for (name, origins) in bundle.fetches() {
         let granted = |asked: &&OriginRule| grants.fetch.iter().any(|rule| rule.covers(asked));
         if let Some(origin) = origins.iter().find(|asked| !granted(asked)) {
@@ -158,5 +159,7 @@ fn rules(bundle: &Bundle, grants: &Grants) -> Result<Rules, LoadError> {
     Ok(Rules {
         bindings: bundle.fetches().to_vec(),
         private_networks: grants.private_networks.clone().into(),
+        authorities: Arc::clone(&given.authorities),
+        shadow_fetch: grants.shadow_fetch,
     })
 }

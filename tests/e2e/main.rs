@@ -21,6 +21,8 @@ mod capabilities;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod deploys;
 #[cfg(test)]
 mod failing_handlers;

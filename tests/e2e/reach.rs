@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use crate::support::case;
 use crate::support::command::run;
 use crate::support::copy_project;
+use crate::support::eventually;
 use crate::support::http1::Request;
 use crate::support::origin::Origin;
 use crate::support::server::Server;
+use crate::support::tls::Authority;
 
 /// The probe, asking for these origins. The folder keeps the bundle.
 struct Probe {
@@ -458,4 +460,122 @@ fn only_bundles_signed_by_a_trusted_key_are_served_where_that_is_required() {
         assert_eq!(ran.code, Some(1), "{bundle}: {ran:?}");
         assert!(ran.stderr.contains(reason), "{bundle}: {ran:?}");
     }
+}
+
+#[test]
+fn a_granted_authority_is_trusted_and_no_other() {
+    let (company, other) = (Authority::new("Company"), Authority::new("Other"));
+    let origin = Origin::start_tls(&company.certify("127.0.0.1"));
+    let misnamed = Origin::start_tls(&company.certify("elsewhere.test"));
+    let origins = [origin.url(""), misnamed.url("")];
+    let probe = Probe::build(&origins, "");
+    let folder = probe.folder.path();
+    let ours = company.write(folder, "company");
+    let theirs = other.write(folder, "other");
+    let granted = |file: &Path| {
+        let more = format!("certificate_authorities = [{file:?}]\n");
+        probe.serve(&grants(&origins, &more), &PROXIES)
+    };
+
+    let server = granted(&ours);
+    let answer = order(&server, &json!({ "url": origin.url("/a") }));
+    assert_eq!(answer["status"], 200, "{answer}");
+    let refused = order(&server, &json!({ "url": misnamed.url("/a") }));
+    let text = refused["message"].as_str().unwrap();
+    assert!(text.contains("not valid for name"), "{text}");
+    for server in [
+        granted(&theirs),
+        probe.serve(&grants(&origins, ""), &PROXIES),
+    ] {
+        let refused = order(&server, &json!({ "url": origin.url("/b") }));
+        assert_eq!(refused["kind"], "failed", "{refused}");
+        let text = refused["message"].as_str().unwrap();
+        assert!(
+            text.contains("TLS with 127.0.0.1: ") && text.contains("UnknownIssuer"),
+            "{text}"
+        );
+    }
+    assert_eq!((origin.seen().len(), misnamed.seen().len()), (1, 0));
+
+    fs::write(folder.join("empty.pem"), "nothing").unwrap();
+    let more = "certificate_authorities = [\"empty.pem\"]\n";
+    let app = folder.join("app.toml");
+    fs::create_dir(folder.join("dist")).unwrap();
+    fs::copy(&probe.bundle, folder.join("dist/probe.isolith")).unwrap();
+    fs::write(&app, self::app(&grants(&origins, more))).unwrap();
+    let said = run(["serve".as_ref(), app.as_os_str()]).refused();
+    assert!(
+        said.contains("[grants.probe] certificate_authorities: "),
+        "{said}"
+    );
+    assert!(said.contains("empty.pem: it has no certificate"), "{said}");
+}
+
+/// A copy of a request is marked where it goes, and changes nothing there.
+#[test]
+fn a_shadow_request_reads_marked_and_writes_only_if_that_is_granted() {
+    let origin = Origin::start();
+    let origins = [origin.url("")];
+    let probe = Probe::build(&origins, "");
+    let next = Probe::build(&origins, "");
+    let manifest = next.folder.path().join("isolith.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("1.0.0", "1.1.0")).unwrap();
+    let build = [
+        Path::new("build"),
+        next.folder.path(),
+        Path::new("-o"),
+        &next.bundle,
+    ];
+    run(build).done();
+    let shadowed = |more: &str| {
+        let server = probe.serve(&grants(&origins, more), &PROXIES);
+        let start = ["rollout", "start", "next", next.bundle.to_str().unwrap()];
+        server
+            .control(&[&start[..], &["--manual", "--shadow", "100%"]].concat())
+            .done();
+        server
+    };
+    let copies = |server: &Server, count: u64| {
+        eventually("the copies are compared", || {
+            let status = server.control(&["rollout", "status", "--json"]).done();
+            let shadows = crate::support::command::json(&status)["rollouts"][0]["shadows"].clone();
+            let names = ["alike", "different", "failed"];
+            let sum: u64 = names
+                .iter()
+                .map(|name| shadows[name].as_u64().unwrap())
+                .sum();
+            (sum == count).then_some(())
+        });
+    };
+    let marked = |target: &str| -> Vec<bool> {
+        let heads = origin.heads().into_iter();
+        let to = heads.filter(|head| head[0].contains(target));
+        let mut marks: Vec<_> = to
+            .map(|head| {
+                head.iter()
+                    .any(|line| line.eq_ignore_ascii_case("isolith-shadow: ?1"))
+            })
+            .collect();
+        marks.sort();
+        marks
+    };
+    let read = |target: &str| {
+        // A service cannot say of itself that it is a copy.
+        json!({ "url": origin.url(target), "init": { "headers": { "isolith-shadow": "?1" } } })
+    };
+    let write = |target: &str| json!({ "url": origin.url(target), "init": { "method": "POST", "body": "x" } });
+
+    let server = shadowed("");
+    assert_eq!(order(&server, &read("/read"))["status"], 200);
+    assert_eq!(order(&server, &write("/write"))["status"], 200);
+    copies(&server, 2);
+    assert_eq!(marked("/read"), [false, true]);
+    assert_eq!(marked("/write"), [false]);
+    drop(server);
+
+    let server = shadowed("shadow_fetch = true\n");
+    assert_eq!(order(&server, &write("/granted"))["status"], 200);
+    copies(&server, 1);
+    assert_eq!(marked("/granted"), [false, true]);
 }

@@ -15,6 +15,8 @@ const LAB: [&str; 2] = ["tests/cases/lab/front", "tests/cases/lab/greeter"];
 const NEXT: &str = "tests/cases/refused/next";
 /// greeter 1.2.0, which fails every third time.
 const FLAKY: &str = "tests/cases/rollouts/flaky";
+/// greeter 1.3.0, of which one answer in ten is slow.
+const SLOW: &str = "tests/cases/rollouts/slow";
 /// front 1.1.0
 const FRONT: &str = "tests/cases/rollouts/front";
 /// front 1.2.0, which asks for greeter 1.0 alone.
@@ -215,6 +217,71 @@ fn a_bad_version_is_aborted_and_an_equal_one_promoted_with_nobody_watching() {
     ];
     // The bad one may have taken its second step before it was found out.
     assert_eq!(own[..3], expected, "{own:?}");
+}
+
+#[test]
+fn a_version_whose_slowest_answers_are_slower_is_aborted_with_nobody_watching() {
+    let server = lab();
+    // It would go on after an hour at the earliest.
+    let settings = ["--steps", "50%", "--wait", "1h", "--min-requests", "50"];
+    start(&server, "slow", SLOW, &settings);
+    let mut connection = server.connect();
+    let mut user = 0;
+    let status = eventually("the slow version is aborted", || {
+        for _ in 0..100 {
+            user += 1;
+            let request = Request::new("GET", "/hello?name=Ada");
+            let reply = connection.send(&request.header("x-user", format!("u{user}")));
+            assert_eq!(reply.status, 200);
+        }
+        let status = rollout(&server, "slow");
+        (status["state"] == "aborted").then_some(status)
+    });
+    let reason = status["detail"].as_str().unwrap();
+    assert!(reason.contains("slower"), "{reason}");
+    assert_eq!(share(&versions(&server), |seen| seen.1 == "1.0.0"), 1.0);
+}
+
+/// Requests that an operator evicts say nothing against the version that they were for.
+#[test]
+fn what_the_host_ends_is_not_held_against_a_version() {
+    let server = lab();
+    start(&server, "next", NEXT, &["--manual"]);
+    set(&server, "next", "50%");
+    let next = (0..).find(|key| {
+        let request = Request::new("GET", "/hello?name=Ada").header("x-user", format!("u{key}"));
+        server.send(&request).json()["servedBy"] == "1.1.0"
+    });
+    let key = format!("u{}", next.unwrap());
+    for round in 0..3 {
+        std::thread::scope(|scope| {
+            let held: Vec<_> = (0..16)
+                .map(|number| {
+                    let request = Request::new("GET", format!("/hold?id={round}-{number}"));
+                    let request = request.header("x-user", &*key);
+                    scope.spawn(|| server.connect().send(&{ request }).status)
+                })
+                .collect();
+            for number in 0..16 {
+                server.await_log(&format!("holding {round}-{number} "));
+            }
+            let evict = [
+                "evict",
+                "greeter@1.1.0",
+                "--reason",
+                "the building is closing",
+            ];
+            server.control(&evict).done();
+            for held in held {
+                assert_eq!(held.join().unwrap(), 503);
+            }
+        });
+        // The other version does well meanwhile.
+        versions(&server);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    let status = rollout(&server, "next");
+    assert_eq!(status["state"], "holding", "{status}");
 }
 
 #[test]

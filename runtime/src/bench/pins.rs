@@ -11,7 +11,7 @@ use crate::http::RequestId;
 use crate::limits::Limits;
 use crate::program::Program;
 use crate::sample::{Sample, SampleSchema, serve_samples, solve_samples};
-use crate::shard::{Arrival, Shard};
+use crate::shard::{Arrival, Outcome, Shard};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -110,7 +110,7 @@ impl Pins {
         };
         for key in 0..count {
             let pin = self.shard.admit(u64::from(key), Some(&Head), arrival)?;
-            black_box(pin).answered(false);
+            black_box(pin).answered(Outcome::Succeeded);
         }
         let admission_ns = start.elapsed().as_nanos() as f64 / f64::from(count);
 

@@ -8,46 +8,96 @@ use tokio::task::LocalSet;
 use super::{files, note, print};
 use crate::app::Failure;
 use crate::config::AppConfig;
-use crate::control::{Changed, Client, Status};
+use crate::control::{Changed, Client, NetworkEnd, Status};
 use crate::data_dir::control_socket;
+use crate::tls;
 
 /// Which process is meant.
 #[derive(Args, Clone)]
-#[group(multiple = false)]
 pub(super) struct Target {
     /// The process that serves this application file
-    #[arg(long, value_name = "APP.toml")]
+    #[arg(long, value_name = "APP.toml", group = "process")]
     app: Option<PathBuf>,
     /// The process that keeps its data here [default: data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", group = "process")]
     data_dir: Option<PathBuf>,
     /// The process that listens on this control socket
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", group = "process")]
     socket: Option<PathBuf>,
+    /// The process whose [control.listen] is here, over mutual TLS
+    #[arg(long, value_name = "HOST:PORT", group = "process")]
+    control: Option<String>,
+    /// The certificate to show it, PEM
+    #[arg(long, value_name = "FILE", env = "ISOLITH_CONTROL_CERT")]
+    cert: Option<PathBuf>,
+    /// The certificate's key, PEM
+    #[arg(long, value_name = "FILE", env = "ISOLITH_CONTROL_KEY")]
+    key: Option<PathBuf>,
+    /// The authority that certifies it, PEM
+    #[arg(long, value_name = "FILE", env = "ISOLITH_CONTROL_CA")]
+    ca: Option<PathBuf>,
+}
+
+/// Where a process is reached.
+enum Place {
+    Socket(PathBuf),
+    Network(NetworkEnd),
 }
 
 /// Names the control socket where no option does.
 const SOCKET_VARIABLE: &str = "ISOLITH_SOCKET";
 
+/// Names control on the network where neither an option nor that does.
+const CONTROL_VARIABLE: &str = "ISOLITH_CONTROL";
+
 impl Target {
-    fn socket(&self) -> Result<PathBuf, Failure> {
+    fn place(&self) -> Result<Place, Failure> {
+        if let Some(address) = &self.control {
+            return self.network(address);
+        }
         if let Some(socket) = &self.socket {
-            return Ok(socket.clone());
+            return Ok(Place::Socket(socket.clone()));
         }
         if let Some(dir) = &self.data_dir {
-            return Ok(control_socket(dir));
+            return Ok(Place::Socket(control_socket(dir)));
         }
         if let Some(app) = &self.app {
-            return Ok(control_socket(&AppConfig::load(app)?.data_dir()));
+            let config = AppConfig::load(app)?;
+            return Ok(Place::Socket(control_socket(&config.data_dir())));
         }
-        let named = std::env::var_os(SOCKET_VARIABLE).filter(|socket| !socket.is_empty());
-        Ok(named.map_or_else(|| control_socket("data".as_ref()), PathBuf::from))
+        let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        match (named(SOCKET_VARIABLE), named(CONTROL_VARIABLE)) {
+            (Some(socket), _) => Ok(Place::Socket(socket.into())),
+            (None, Some(address)) => self.network(&address.to_string_lossy()),
+            (None, None) => Ok(Place::Socket(control_socket("data".as_ref()))),
+        }
+    }
+
+    fn network(&self, address: &str) -> Result<Place, Failure> {
+        let ca = self.ca.as_deref().ok_or(
+            "--control needs --ca, the certificate of the authority that certifies the process, and \
+             --cert and --key to show it",
+        )?;
+        let own = match (&self.cert, &self.key) {
+            (Some(certificate), Some(key)) => Some((&**certificate, &**key)),
+            (None, None) => None,
+            _ => return Err("--cert and --key belong together".into()),
+        };
+        Ok(Place::Network(NetworkEnd {
+            address: address.to_owned(),
+            tls: tls::mutual_client(ca, own)?.into(),
+        }))
     }
 
     /// The process that serves `app`, if no other one is named.
     pub(super) fn or_app(&self, app: &Path) -> Self {
-        let named = self.app.is_some() || self.data_dir.is_some() || self.socket.is_some();
-        let known = named || std::env::var_os(SOCKET_VARIABLE).is_some();
+        let files = [&self.app, &self.data_dir, &self.socket];
+        let named = self.control.is_some() || files.iter().any(|file| file.is_some());
+        let variables = [SOCKET_VARIABLE, CONTROL_VARIABLE];
+        let known = named
+            || variables
+                .iter()
+                .any(|name| std::env::var_os(name).is_some());
         match known {
             true => self.clone(),
             false => Target {
@@ -62,12 +112,15 @@ impl Target {
         &self,
         ask: impl AsyncFnOnce(Client) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let socket = self.socket()?;
+        let place = self.place()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         LocalSet::new().block_on(&runtime, async {
-            let client = Client::connect(&socket).await?;
+            let client = match place {
+                Place::Socket(socket) => Client::connect(&socket).await?,
+                Place::Network(end) => Client::connect_network(end).await?,
+            };
             ask(client).await
         })
     }

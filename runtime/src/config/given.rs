@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use isolith_services::bundle::{Bundle, SignatureError, Trust};
 use isolith_services::origin::{ORIGIN_HINT, OriginRule};
 use isolith_services::{Problem, Problems};
 use isolith_versions::ServiceName;
+use rustls::pki_types::CertificateDer;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use crate::error::LoadError;
 use crate::program::Program;
+use crate::tls;
 
 /// The longest secret that is read, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 << 10;
@@ -25,6 +28,8 @@ pub(crate) struct Given {
     /// Values of its secrets, by name.
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) grants: Grants,
+    /// Certificate authorities that its outbound requests trust beside the system's.
+    pub(crate) authorities: Arc<[CertificateDer<'static>]>,
 }
 
 /// `[grants.SERVICE]`: what a service may do that no service may do by itself.
@@ -38,6 +43,12 @@ pub(crate) struct Grants {
     /// are not public.
     #[serde(deserialize_with = "networks")]
     pub(crate) private_networks: Vec<IpNet>,
+    /// PEM files, relative to the application file, with certificate authorities that those origins
+    /// may be certified by, beside the system's.
+    pub(crate) certificate_authorities: Vec<PathBuf>,
+    /// Whether copies of requests (shadows) may make requests that can have an effect: others than
+    /// GET, HEAD and OPTIONS.
+    pub(crate) shadow_fetch: bool,
     /// `eval`, `new Function` and their relatives.
     pub(crate) eval: bool,
     /// Compiling WebAssembly.
@@ -86,6 +97,30 @@ impl AllGiven {
             Some(given) => Program::new(bundle, given),
             None => Program::new(bundle, &Given::default()),
         }
+    }
+}
+
+impl Grants {
+    /// The certificate authorities that it names. `file` is the application file.
+    ///
+    /// # Errors
+    /// If a file has none.
+    pub(crate) fn authorities(
+        &self,
+        file: &Path,
+        service: &ServiceName,
+    ) -> Result<Arc<[CertificateDer<'static>]>, Problems> {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let mut all = Vec::new();
+        for path in &self.certificate_authorities {
+            let found = tls::certificates(&folder.join(path)).map_err(|error| {
+                let message = format!("[grants.{service}] certificate_authorities: {error}");
+                let hint = "name PEM files that the process may read";
+                Problems::from(Problem::new(file.display().to_string(), message, hint))
+            });
+            all.extend(found?);
+        }
+        Ok(all.into())
     }
 }
 

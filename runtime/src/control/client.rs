@@ -2,10 +2,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use capnp_rpc::{RpcSystem, rpc_twoparty_capnp::Side, twoparty};
 use isolith_capnp::control_capnp::{call_reply, change_result, control};
-use tokio::net::UnixStream;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
 use super::history::{read_entry, texts};
@@ -60,6 +65,17 @@ pub(crate) enum ClientError {
         /// What the system says.
         source: io::Error,
     },
+    /// Nobody listens, or it is not whom the authority certified.
+    #[error(
+        "no isolith process answers at {address}: check the address, and [control.listen] of the \
+         application file there ({reason})"
+    )]
+    OutOfReach {
+        /// The address, as it was given.
+        address: String,
+        /// What the system or TLS says.
+        reason: String,
+    },
     /// The connection broke, or the process is of an incompatible version.
     #[error("the isolith process did not answer: {0}; see its log")]
     Protocol(#[from] capnp::Error),
@@ -68,7 +84,41 @@ pub(crate) enum ClientError {
     Call(Box<CallError>),
 }
 
+/// A process's control on the network, and what both show each other.
+pub(crate) struct NetworkEnd {
+    /// `HOST:PORT`
+    pub(crate) address: String,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+}
+
+impl NetworkEnd {
+    async fn connect(self) -> Result<TlsStream<TcpStream>, String> {
+        let text = |error: io::Error| error.to_string();
+        let host = self.address.rsplit_once(':').map_or("", |(host, _)| host);
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
+        let stream = TcpStream::connect(&self.address).await.map_err(text)?;
+        let connector = TlsConnector::from(self.tls);
+        connector.connect(name, stream).await.map_err(text)
+    }
+}
+
 impl Client {
+    /// Connects to a process's control on the network.
+    ///
+    /// # Errors
+    /// If nobody listens there, or another one than the certificate says. Whether the process
+    /// hears this client shows with the first request.
+    pub(crate) async fn connect_network(end: NetworkEnd) -> Result<Self, ClientError> {
+        let address = end.address.clone();
+        let stream = end.connect().await;
+        let stream = stream.map_err(|reason| ClientError::OutOfReach { address, reason })?;
+        Ok(Self::over(stream))
+    }
+
     /// Connects to the control socket at `path`.
     ///
     /// # Errors
@@ -81,7 +131,11 @@ impl Client {
                     socket: path.to_owned(),
                     source,
                 })?;
-        let (read, write) = stream.into_split();
+        Ok(Self::over(stream))
+    }
+
+    fn over(stream: impl AsyncRead + AsyncWrite + 'static) -> Self {
+        let (read, write) = tokio::io::split(stream);
         let (read, write) = (read.compat(), write.compat_write());
         let options = super::reader_options();
         let network = twoparty::VatNetwork::new(read, write, Side::Client, options);
@@ -91,7 +145,7 @@ impl Client {
             // Whoever waits for an answer gets the same error.
             let _ = system.await;
         });
-        Ok(Client { control })
+        Client { control }
     }
 
     /// Deploys bundle files, given as bytes.

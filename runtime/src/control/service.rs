@@ -31,15 +31,15 @@ pub(crate) struct Service {
 /// The service, as one client has it.
 pub(super) struct Session {
     service: Rc<Service>,
-    /// The name of the user whom the client runs as.
+    /// The user whom the client runs as, or the certificate that it showed.
     who: String,
 }
 
 impl Session {
-    pub(super) fn new(service: &Rc<Service>, user: u32) -> Self {
+    pub(super) fn new(service: &Rc<Service>, who: String) -> Self {
         Session {
             service: Rc::clone(service),
-            who: user_name(user),
+            who,
         }
     }
 

@@ -15,7 +15,7 @@ use super::{PIN, Settings};
 use crate::error::CallError;
 use crate::http::{HttpRequest, RequestId};
 use crate::http_error::Problem;
-use crate::shard::{Arrival, Pin, Shard};
+use crate::shard::{Arrival, Outcome, Pin, Shard};
 
 /// The digest of the version set that served the request, in its short form.
 const SET: HeaderName = HeaderName::from_static("isolith-set");
@@ -61,7 +61,14 @@ pub(super) async fn respond(
                     shadow,
                     id,
                 );
-                let response = fetched.await.unwrap_or_else(|problem| refuse(&problem));
+                let fetched = fetched.await;
+                let lost = matches!(&fetched, Err(problem) if problem.is_of_host);
+                let response = fetched.unwrap_or_else(|problem| refuse(&problem));
+                admitted.pin.answered(match response.status() {
+                    _ if lost => Outcome::LostByHost,
+                    status if status.is_server_error() => Outcome::Failed,
+                    _ => Outcome::Succeeded,
+                });
                 (response, Some(admitted))
             }
         };
@@ -71,9 +78,6 @@ pub(super) async fn respond(
         micros = started.elapsed().as_micros() as u64,
         "{method}"
     );
-    if let Some(admitted) = &admitted {
-        admitted.pin.answered(response.status().is_server_error());
-    }
     let headers = response.headers_mut();
     headers.remove(PIN);
     let pin = admitted.map(|Admitted { pin, token }| {

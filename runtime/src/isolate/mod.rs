@@ -83,7 +83,7 @@ pub(crate) trait Home {
 
     /// Begins an outbound request as work of `root`, or says why not. The receiver hears of the
     /// root's end.
-    fn begin_outbound(&self, root: RootKey) -> Result<watch::Receiver<()>, CallError>;
+    fn begin_outbound(&self, root: RootKey) -> Result<(watch::Receiver<()>, bool), CallError>;
 
     /// An outbound request that was begun has its answer, or was given up.
     fn end_outbound(&self, root: RootKey);

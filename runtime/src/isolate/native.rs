@@ -367,6 +367,7 @@ fn ask(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_>) {
         headers: header_pairs(scope, args.get(5)),
         body,
         redirect,
+        shadow: false,
     };
     rv.set_int32(isolate.ask(root, request, args.get(7).is_true()));
 }

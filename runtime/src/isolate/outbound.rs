@@ -63,7 +63,10 @@ impl Isolate {
         let exchange = self.take_exchange_number();
         let admitted = self.admit_outbound(root);
         let (alive, awaiting) = match admitted {
-            Ok(admitted) => admitted,
+            Ok((alive, awaiting, shadow)) => {
+                request.shadow = shadow;
+                (alive, awaiting)
+            }
             Err(error) => {
                 self.push(Event::Answer {
                     exchange,
@@ -121,7 +124,11 @@ impl Isolate {
         exchange
     }
 
-    fn admit_outbound(&self, root: RootKey) -> Result<(watch::Receiver<()>, Awaiting), CallError> {
+    /// What tells of the root's end, its share, and whether it is that of a copy.
+    fn admit_outbound(
+        &self,
+        root: RootKey,
+    ) -> Result<(watch::Receiver<()>, Awaiting, bool), CallError> {
         let open = self.count_asked();
         if open >= self.outbound.in_flight {
             return Err(CallError::host(
@@ -131,13 +138,14 @@ impl Isolate {
                      bodies of responses, or try again later",
                     self.outbound.in_flight
                 ),
-            ));
+            )
+            .in_bundle(self.program.id()));
         }
         let home = self.home.upgrade().ok_or_else(|| {
             CallError::host(Kind::Disconnected, "the shard of this isolate is gone")
         })?;
-        let alive = home.begin_outbound(root)?;
-        Ok((alive, Awaiting { home, root }))
+        let (alive, shadow) = home.begin_outbound(root)?;
+        Ok((alive, Awaiting { home, root }, shadow))
     }
 
     /// Gives the service its answer; a failed request is over.
@@ -206,7 +214,9 @@ fn split(answer: Answer) -> (AnswerHead, Incoming) {
 /// The error that stands for the response.
 pub(super) fn refused(error: &OutboundError) -> CallError {
     let kind = match error {
-        OutboundError::NotGranted { .. } | OutboundError::PrivateAddress { .. } => Kind::NotGranted,
+        OutboundError::NotGranted { .. }
+        | OutboundError::PrivateAddress { .. }
+        | OutboundError::Shadow(_) => Kind::NotGranted,
         OutboundError::Invalid(_) | OutboundError::BodySpent => Kind::BadArgument,
         OutboundError::Redirected(_)
         | OutboundError::RedirectedTooOften(_)

@@ -12,16 +12,16 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::OutboundError;
 use super::address::is_public;
+use super::{OutboundError, Rules};
+use crate::tls::{self, TlsError};
 
 /// Look-ups of names that one service has under way. The system cannot be told to give one up.
 const LOOKUPS_IN_FLIGHT: usize = 8;
@@ -33,6 +33,9 @@ pub(super) struct Connector {
     lookups: Arc<Semaphore>,
     /// How long one address may take to answer.
     patience: Duration,
+    authorities: Arc<[CertificateDer<'static>]>,
+    /// Made when first needed, and shared by clones.
+    tls: Arc<OnceLock<Result<Arc<ClientConfig>, TlsError>>>,
 }
 
 /// A connection, perhaps encrypted.
@@ -42,9 +45,11 @@ pub(super) enum Stream {
 }
 
 impl Connector {
-    pub(super) fn new(private_networks: Arc<[IpNet]>, patience: Duration) -> Self {
+    pub(super) fn new(rules: &Rules, patience: Duration) -> Self {
         Connector {
-            private_networks,
+            private_networks: Arc::clone(&rules.private_networks),
+            authorities: Arc::clone(&rules.authorities),
+            tls: Arc::default(),
             lookups: Arc::new(Semaphore::new(LOOKUPS_IN_FLIGHT)),
             patience,
         }
@@ -68,12 +73,24 @@ impl Connector {
         }
         let failed = |error: String| OutboundError::Network(format!("TLS with {host}: {error}"));
         let name = ServerName::try_from(host.to_owned()).map_err(|e| failed(e.to_string()))?;
-        let connector = TlsConnector::from(tls().map_err(failed)?);
+        let connector = TlsConnector::from(self.tls().map_err(|e| failed(e.to_string()))?);
         let stream = tokio::time::timeout(self.patience, connector.connect(name, stream))
             .await
             .map_err(|_| failed("no answer".to_owned()))?
             .map_err(|error| failed(error.to_string()))?;
         Ok(TokioIo::new(Stream::Encrypted(Box::new(stream))))
+    }
+
+    /// HTTP/1.1, with the authorities that are trusted.
+    fn tls(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        // The system's alone are read once for all services.
+        static SYSTEM: OnceLock<Result<Arc<ClientConfig>, TlsError>> = OnceLock::new();
+        let config = match self.authorities.is_empty() {
+            true => &SYSTEM,
+            false => &*self.tls,
+        };
+        let make = || tls::client(&self.authorities).map(Arc::new);
+        config.get_or_init(make).clone()
     }
 
     /// The addresses of `host` that may be reached.
@@ -135,21 +152,6 @@ async fn dial(
     Err(OutboundError::Network(format!(
         "connecting to {host}: {last}"
     )))
-}
-
-/// The process's TLS settings: the system's certificate authorities, HTTP/1.1. Read when first
-/// needed.
-fn tls() -> Result<Arc<ClientConfig>, String> {
-    static CONFIG: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
-    let make = || {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(BuilderVerifierExt::with_platform_verifier)
-            .map_err(|error| error.to_string())?;
-        Ok(Arc::new(config.with_no_client_auth()))
-    };
-    CONFIG.get_or_init(make).clone()
 }
 
 impl tower_service::Service<Uri> for Connector {
@@ -221,7 +223,11 @@ mod tests {
         let found = addresses
             .iter()
             .map(|address| SocketAddr::new(address.parse().unwrap(), 80));
-        Connector::new(networks.into(), Duration::from_secs(1))
+        let rules = Rules {
+            private_networks: networks.into(),
+            ..Rules::default()
+        };
+        Connector::new(&rules, Duration::from_secs(1))
             .allowed("geo.test", found.collect())
             .map(|list| list.iter().map(|a| a.ip().to_string()).collect())
             .map_err(|error| error.to_string())

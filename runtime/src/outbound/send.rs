@@ -20,6 +20,8 @@ use super::connect::Connector;
 use super::{OutboundBody, OutboundError, OutboundLimits, OutboundRequest, Redirect, Rules};
 use crate::ingress::{connection_options, is_hop_by_hop};
 
+/// Marks what is sent for a copy of a request: true, as a structured field (RFC 9651).
+const SHADOW: HeaderName = HeaderName::from_static("isolith-shadow");
 /// Header lines of a response, and bytes of its head.
 const MAX_HEADERS: usize = 128;
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -54,7 +56,7 @@ enum Sending {
 
 impl Client {
     pub(crate) fn new(rules: Rules, limits: OutboundLimits) -> Self {
-        let connector = Connector::new(rules.private_networks.clone(), limits.connect);
+        let connector = Connector::new(&rules, limits.connect);
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIME)
@@ -84,8 +86,14 @@ impl Client {
             headers,
             body,
             redirect,
+            shadow,
         } = request;
         let mut headers = header_map(&headers)?;
+        headers.remove(SHADOW);
+        if shadow {
+            self.rules.check_shadow(&method)?;
+            headers.insert(SHADOW, HeaderValue::from_static("?1"));
+        }
         let (mut sending, mut again) = match body {
             OutboundBody::Empty => (Sending::Empty, Some(None)),
             OutboundBody::Full(bytes) => (Sending::Full(Some(bytes.clone())), Some(Some(bytes))),

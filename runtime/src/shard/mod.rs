@@ -61,8 +61,8 @@ use ready::ReadyQueue;
 pub(crate) use requests::{Arrival, Pin};
 pub(crate) use roots::Holder;
 use roots::{Request, Root, RootState, RootTable};
-pub(crate) use samples::EntrySample;
 use samples::Samples;
+pub(crate) use samples::{EntrySample, Outcome};
 use shadows::Shadows;
 pub(crate) use shadows::{Shadow, ShadowCounts};
 use spares::Spares;
@@ -256,14 +256,16 @@ impl Shard {
     ) -> Result<(), CallError> {
         let moved = caller.take_given(record.segments);
         let mut roots = self.roots.borrow_mut();
-        let root = self.active(&mut roots, key)?;
+        let root = self.active(&mut roots, key);
+        let root = root.map_err(|error| error.overload_in(caller.program.id()))?;
         let deepest = self.limits.nested_calls_per_request.min(NESTED_MAX);
         if nesting(record.root) >= deepest {
             return Err(bound(
                 "nested_calls_per_request",
                 deepest as usize,
                 "do the services call each other without end?",
-            ));
+            )
+            .in_bundle(caller.program.id()));
         }
         let (import, method) = (record.target >> 16, record.target & 0xffff);
         let import = usize::try_from(import).unwrap_or(usize::MAX);
@@ -527,11 +529,11 @@ impl Home for Shard {
         }
     }
 
-    fn begin_outbound(&self, key: RootKey) -> Result<watch::Receiver<()>, CallError> {
+    fn begin_outbound(&self, key: RootKey) -> Result<(watch::Receiver<()>, bool), CallError> {
         let mut roots = self.roots.borrow_mut();
         let root = self.active(&mut roots, key)?;
         root.begin_call(self.now.get());
-        Ok(root.listen())
+        Ok((root.listen(), root.is_shadow))
     }
 
     fn end_outbound(&self, root: RootKey) {

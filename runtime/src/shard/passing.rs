@@ -203,7 +203,7 @@ impl Shard {
             if to.answer() != Answer::Once {
                 done = table
                     .keep(&caller, pending, key, root, &calls)
-                    .map_err(|full| self.full(full));
+                    .map_err(|full| self.full(full, &caller));
             }
         }
         let done = done.and_then(|()| self.pass(&caller, callee, root, passed));
@@ -234,7 +234,7 @@ impl Shard {
             let key = match *one {
                 Passed::Here(index) => table
                     .export(sender, index, root)
-                    .map_err(|full| self.full(full))?,
+                    .map_err(|full| self.full(full, sender))?,
                 Passed::Imported(words) => from_words(words),
                 Passed::Answer((pending, _), path) => {
                     drop(table);
@@ -251,7 +251,7 @@ impl Shard {
                         }
                         Some((call, callee)) => table
                             .promise(&callee, call, path, root)
-                            .map_err(|full| self.full(full))?,
+                            .map_err(|full| self.full(full, &callee))?,
                         None => CapabilityKey::null(),
                     }
                 }
@@ -288,8 +288,8 @@ impl Shard {
         Ok(())
     }
 
-    fn full(&self, full: Full) -> CallError {
-        match full {
+    fn full(&self, full: Full, of: &Isolate) -> CallError {
+        let error = match full {
             Full::Isolate => bound(
                 "capabilities_per_isolate",
                 self.limits.capabilities_per_isolate,
@@ -300,7 +300,8 @@ impl Shard {
                 self.limits.capabilities_per_request,
                 "dispose of stubs that are not needed: `using stub = ...`",
             ),
-        }
+        };
+        error.in_bundle(of.program.id())
     }
 
     /// The callee has the results of a kept call; they stay there.

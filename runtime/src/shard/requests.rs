@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::Shard;
 use super::handle::{JsonCall, JsonReply};
 use super::roots::{Asker, Request, RootState};
-use super::samples::Counted;
+use super::samples::{Counted, Outcome};
 use super::shadows::Shadow;
 use super::wiring::{SetLife, ShardSet};
 use crate::error::CallError;
@@ -72,6 +72,9 @@ impl Pin {
     /// The request is a copy whose answer nobody gets.
     pub(super) fn mark_as_shadow(&mut self) {
         self.is_shadow = true;
+        if let Some(root) = self.shard.roots.borrow_mut().get_mut(self.root) {
+            root.is_shadow = true;
+        }
     }
 
     pub(super) fn root(&self) -> RootKey {
@@ -93,9 +96,9 @@ impl Pin {
     }
 
     /// The head of the response is there, or the error that stands for it.
-    pub(crate) fn answered(&self, failed: bool) {
+    pub(crate) fn answered(&self, outcome: Outcome) {
         if let Some(counted) = &self.counted {
-            self.shard.samples.borrow_mut().answered(counted, failed);
+            self.shard.samples.borrow_mut().answered(counted, outcome);
         }
     }
 
@@ -110,7 +113,7 @@ impl Pin {
 impl Drop for Pin {
     fn drop(&mut self) {
         // Of a client that did not wait for the answer it is known that it took at least so long.
-        self.answered(false);
+        self.answered(Outcome::Succeeded);
         let (shard, root) = (Rc::clone(&self.shard), self.root);
         shard.release(root, self.lease.get());
         // P8, P11: what the request has left behind gets a deadline of its own.

@@ -77,6 +77,8 @@ pub(crate) struct Root {
     /// among them), which do not keep the root active.
     leases: [Lease; KINDS.len()],
     asker: Option<Asker>,
+    /// It is a copy of a request, whose answer nobody gets.
+    pub(crate) is_shadow: bool,
     /// If the trace has it.
     traced: Option<TracedRoot>,
     /// Tells outbound requests, by being dropped, that they have to end. Most roots have none.
@@ -195,6 +197,7 @@ impl RootTable {
                 since: now,
             }; KINDS.len()],
             asker: None,
+            is_shadow: false,
             traced,
             life: None,
         };

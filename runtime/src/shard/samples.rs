@@ -37,12 +37,20 @@ pub(super) struct Counted {
     state: Cell<State>,
 }
 
+/// What became of a request, for whoever judges its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Succeeded,
+    Failed,
+    /// It failed, and no version is to blame: it is as if there had been no request.
+    LostByHost,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Not answered.
     Open,
-    Succeeded,
-    Failed,
+    Counted(Outcome),
 }
 
 impl Samples {
@@ -60,24 +68,25 @@ impl Samples {
     }
 
     /// The request was answered now; only its first answer counts.
-    pub(super) fn answered(&mut self, request: &Counted, failed: bool) {
+    pub(super) fn answered(&mut self, request: &Counted, outcome: Outcome) {
         if request.state.get() != State::Open {
             return;
         }
-        request.state.set(match failed {
-            true => State::Failed,
-            false => State::Succeeded,
-        });
+        request.state.set(State::Counted(outcome));
+        if outcome == Outcome::LostByHost {
+            return;
+        }
         let micros = u64::try_from(request.admitted.elapsed().as_micros());
         let sample = self.at(request.place);
         sample.requests += 1;
-        sample.errors += u64::from(failed);
+        sample.errors += u64::from(outcome == Outcome::Failed);
         sample.latency.record(micros.unwrap_or(u64::MAX));
     }
 
     /// The request's response broke off after its head.
     pub(super) fn broke_off(&mut self, request: &Counted) {
-        if request.state.replace(State::Failed) == State::Succeeded {
+        if request.state.get() == State::Counted(Outcome::Succeeded) {
+            request.state.set(State::Counted(Outcome::Failed));
             let sample = self.at(request.place);
             // It may have been counted in a sample that was taken; then this one has an error more.
             sample.errors += 1;

@@ -42,6 +42,7 @@ pub(crate) fn isolith() -> Command {
     let mut command = Command::new(binary());
     command
         .env_remove("ISOLITH_SOCKET")
+        .env_remove("ISOLITH_CONTROL")
         .env_remove("ISOLITH_LOG");
     command
 }

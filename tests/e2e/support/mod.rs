@@ -6,6 +6,7 @@ pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod origin;
 pub(crate) mod server;
+pub(crate) mod tls;
 
 use std::fs;
 use std::path::{Path, PathBuf};

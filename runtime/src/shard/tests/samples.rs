@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use isolith_versions::{Mask, Match};
 
 use super::*;
-use crate::shard::EntrySample;
+use crate::shard::{EntrySample, Outcome};
 
 /// Version 1 does as it is asked; version 2 fails every time.
 fn entry(version: &str) -> Sample<'_> {
@@ -92,9 +92,12 @@ fn requests_count_for_what_they_were_shown() {
             let mask = table.admit(key, None).mask;
             let answer = world.get(&pin, "http://shop/").await;
             assert_eq!(answer.is_err(), mask == 1, "{key}");
-            pin.answered(answer.is_err());
+            pin.answered(match answer {
+                Ok(_) => Outcome::Succeeded,
+                Err(_) => Outcome::Failed,
+            });
             // Only the first answer counts.
-            pin.answered(true);
+            pin.answered(Outcome::Failed);
             shown[usize::from(mask)] += 1;
         }
         let [old, new] = shown;
@@ -107,13 +110,17 @@ fn requests_count_for_what_they_were_shown() {
         // client went away is counted, and not as a failure.
         let odd = (0..).find(|key| table.admit(*key, None).mask == 0).unwrap();
         let ruled = world.shard.admit(odd, Some(&Get), arrival()).unwrap();
-        ruled.answered(true);
+        ruled.answered(Outcome::Failed);
         let broken = world.shard.admit(odd, None, arrival()).unwrap();
-        broken.answered(false);
+        broken.answered(Outcome::Succeeded);
         broken.broke_off();
         broken.broke_off();
         drop(world.shard.admit(odd, None, arrival()).unwrap());
-        drop((ruled, broken));
+        // One that the host lost counts for nothing, whatever comes later.
+        let lost = world.shard.admit(odd, None, arrival()).unwrap();
+        lost.answered(Outcome::LostByHost);
+        lost.broke_off();
+        drop((ruled, broken, lost));
         let expected = [((0, 0), (2, 1, 2)), ((1, 1), (1, 1, 1))];
         assert_eq!(taken(&world), BTreeMap::from(expected));
 
@@ -126,6 +133,47 @@ fn requests_count_for_what_they_were_shown() {
                 .admit_to(base, isolith_versions::evidence::Choice::Token, arrival());
         drop(by_name.unwrap());
         assert!(taken(&world).is_empty());
+    });
+}
+
+#[test]
+fn only_what_no_version_did_is_the_hosts_fault() {
+    on_shard(|| async {
+        let world = serve(&[auth("1.0.0"), entry("1.0.0")], "entry", Limits::default()).await;
+        let id = world.shard.isolates.borrow()[0]
+            .as_ref()
+            .unwrap()
+            .program
+            .id()
+            .clone();
+        let of_host = [
+            Kind::Evicted,
+            Kind::Overloaded,
+            Kind::Disconnected,
+            Kind::PinnedVersionGone,
+        ];
+        for kind in of_host {
+            let error = CallError::host(kind, "");
+            assert!(error.is_of_host(), "{kind:?}");
+            assert!(!error.in_bundle(&id).is_of_host(), "{kind:?}");
+        }
+        for kind in [
+            Kind::Failed,
+            Kind::CpuExceeded,
+            Kind::MemoryExceeded,
+            Kind::DeadlineExceeded,
+        ] {
+            assert!(!CallError::host(kind, "").is_of_host(), "{kind:?}");
+        }
+
+        // Evicted while it waits: the service is not to blame, as its entry was told.
+        let pin = world.shard.admit(0, None, arrival()).unwrap();
+        let digest = id.digest;
+        let answer = world.get(&pin, "http://shop/");
+        let evict = async { world.shard.evict(digest, "closing") };
+        let (answer, evicted) = futures_util::future::join(answer, evict).await;
+        assert_eq!(evicted, 1);
+        assert!(answer.unwrap_err().is_of_host());
     });
 }
 
