@@ -4,6 +4,7 @@ mod capabilities;
 mod cpu;
 mod leases;
 mod machine;
+mod messages;
 mod parking;
 mod samples;
 mod shadows;
@@ -715,37 +716,5 @@ export class BlobService {
 }";
         let world = serve(&[Sample { source, ..BLOBS }], "blobs", Limits::default()).await;
         assert_eq!(world.call("blobs", "size", "{}").await["size"], 42);
-    });
-}
-
-/// The generated readers and encoders, in an isolate, against the test that comes with them.
-#[test]
-fn messages_pass_their_own_test_in_an_isolate() {
-    on_shard(|| async {
-        let bytes = isolith_capnp::fixtures::compile_fixture().unwrap();
-        let schema = isolith_capnp::model::Schema::read(&bytes).unwrap();
-        let id = |name| schema.interface(name).unwrap().0.id;
-        let interfaces = [id("fixture.capnp:Fixture"), id("fixture.capnp:Open")];
-        let generated = isolith_capnp::javascript::generate(&schema, &interfaces).unwrap();
-        let world = serve(&[auth("1.4.0")], "auth", Limits::default()).await;
-        let isolate = world
-            .shard
-            .isolates
-            .borrow()
-            .iter()
-            .flatten()
-            .next()
-            .cloned()
-            .unwrap();
-        let ids: Vec<String> = schema
-            .nodes()
-            .map(|node| format!("{:?}: '{:016x}'", node.short, node.id))
-            .collect();
-        let test = format!(
-            "(rt, generated, host) => {{ host.typeIds = {{ {} }}; return ({})(rt, generated, host); }}",
-            ids.join(", "),
-            isolith_capnp::fixtures::MESSAGE_TEST_JS
-        );
-        assert_eq!(isolate.try_messages(&generated, &test), Ok("ok".to_owned()));
     });
 }
