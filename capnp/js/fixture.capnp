@@ -10,6 +10,7 @@ interface Fixture {
   open @5 (watcher :Watcher, others :List(Watcher)) -> (session :Session);
   lookup @6 () -> Lookup;
   push @7 (chunk :Data) -> stream;
+  taken @8 Taken -> ();
 }
 
 interface Watcher { seen @0 (name :Text); }
@@ -103,6 +104,12 @@ struct New {
 struct Size {
   value @0 :UInt16;
   unit @1 :Text;
+}
+
+# Names that readers have for themselves.
+struct Taken {
+  toJSON @0 :Text;
+  union { which @1 :Int32; toObject :group { which @2 :Text; } }
 }
 
 # Generics, types that are left open, defaults of lists and structs.

@@ -58,9 +58,11 @@
 //!
 //! A reader has a getter per field, `toObject()` and, where there is a union, `which()`: the name
 //! of the member that is set, `undefined` if the schema has no name for it. The getter of another
-//! member gives `undefined`. Absent pointers give defaults (an empty text, list or struct);
-//! `toObject()` leaves out absent structs. Absent and `null` properties are encoded as defaults.
-//! Each property is read once. Values that do not fit are a TypeError that names the field.
+//! member gives `undefined`. A field named like one of these methods (`which`, `toObject`, `toJSON`)
+//! is the property `which_` and so on, also where it is encoded. Absent pointers give defaults (an
+//! empty text, list or struct); `toObject()` leaves out absent structs. Absent and `null` properties
+//! are encoded as defaults. Each property is read once. Values that do not fit are a TypeError that
+//! names the field.
 //!
 //! A struct reader as a value is copied as it is, with the fields that this schema does not know.
 //!
@@ -94,15 +96,6 @@ pub enum GenerateError {
         plan::STRUCT_LIMIT
     )]
     TooManyStructs,
-    /// A field whose name readers use themselves.
-    #[error(
-        "field `{member}` has a name that readers use for a method of their own; rename the field, \
-         which changes nothing on the wire"
-    )]
-    Reserved {
-        /// `schema/auth.capnp:User.which`
-        member: String,
-    },
 }
 
 /// Generates the code for `interfaces` and everything that they use.

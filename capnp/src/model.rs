@@ -259,6 +259,19 @@ impl Schema {
     }
 }
 
+impl Field {
+    /// What a service calls it: its name, with `_` behind it if readers have a method of that name.
+    ///
+    /// No name of a schema holds a `_`, so no other field is called so.
+    #[must_use]
+    pub fn property(&self) -> String {
+        match self.name.as_str() {
+            name @ ("which" | "toObject" | "toJSON") => format!("{name}_"),
+            name => name.to_owned(),
+        }
+    }
+}
+
 impl Node {
     /// The path of the file that declares it: `schema/auth.capnp`.
     #[must_use]

@@ -4,8 +4,10 @@
 //! a namespace with `Auth.Server`, what a class implements, and `Auth.Client`, what a binding
 //! offers. A struct `User` becomes three: `User`, what a reader offers; `UserInit`, the plain object
 //! that is encoded; `UserObject`, what `toObject()` returns. The params of `check` are
-//! `Auth.CheckParams`. Where results hold capabilities, a call's promise has them already: a struct
-//! `User` that leads to one has a `UserPipeline`. Types that services cannot use yet are `unknown`.
+//! `Auth.CheckParams`. A field `which` is the property `which_`, as readers have a method of that
+//! name; `toObject` and `toJSON` likewise. Where results hold capabilities, a call's promise has them
+//! already: a struct `User` that leads to one has a `UserPipeline`. Types of the standard schemas
+//! are `unknown`.
 
 mod interfaces;
 mod names;
@@ -63,7 +65,12 @@ declare module "isolith:schema" {
   export type AnyPointerInit = string | Uint8Array | { type: unknown; value: unknown } | object;
   /** What a method learns about its call. */
   export interface Context {
+    /** Keeps the request, and with it its version set and its stubs, for work that outlives the answer. */
     waitUntil(promise: Promise<unknown>): void;
+    /** Aborts when nobody waits for what this handler does any more. */
+    readonly signal: AbortSignal;
+    /** Ends what this request passed on of the object: calls of its stubs fail with `revoked`. */
+    revoke(object: object): void;
     /** Whether the request is a copy whose answer nobody gets: change nothing on its behalf. */
     readonly shadow: boolean;
     readonly bundle: { readonly service: string; readonly version: string; readonly digest: string };
@@ -174,14 +181,16 @@ fn structure<'a>(
             );
         let optional = if may_miss { "?" } else { "" };
         let [read, write, plain] = types(names, node, field);
-        let field = &field.name;
+        let field = field.property();
         let _ = writeln!(reader, "  readonly {field}: {read}{in_union};");
         let _ = writeln!(init, "  {field}?: {write} | null | undefined;");
         let _ = writeln!(object, "  {field}{optional}: {plain};");
     }
     if layout.tag_offset.is_some() {
         let members = layout.fields.iter().filter(|field| field.tag.is_some());
-        let members: Vec<String> = members.map(|field| format!("{:?}", field.name)).collect();
+        let members: Vec<String> = members
+            .map(|field| format!("{:?}", field.property()))
+            .collect();
         let _ = writeln!(reader, "  which(): {} | undefined;", members.join(" | "));
     }
     let generics = names.declared(node);

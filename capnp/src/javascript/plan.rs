@@ -10,9 +10,6 @@ use crate::model::{
 /// The most structs that code is generated for.
 pub(super) const STRUCT_LIMIT: usize = 4096;
 
-/// Methods that readers of structs have besides the getters of their fields.
-const RESERVED: [&str; 3] = ["which", "toObject", "toJSON"];
-
 /// What the code of the chosen interfaces needs, numbered in the order of discovery.
 ///
 /// Generic nodes are here once for each set of types they are used with, so types in here have no
@@ -34,7 +31,8 @@ pub(super) struct Plan<'a> {
     pub(super) has_any: bool,
 }
 
-/// A struct or group, with the types that its parameters stand for in its fields.
+/// A struct or group, with the types that its parameters stand for in its fields, which have the names
+/// that services call them.
 pub(super) struct PlannedStruct<'a> {
     pub(super) node: &'a Node,
     pub(super) layout: Struct,
@@ -133,10 +131,7 @@ impl<'a> Plan<'a> {
         let (_, brand) = key;
         let mut layout = layout.clone();
         for field in &mut layout.fields {
-            if RESERVED.contains(&field.name.as_str()) {
-                let member = format!("{}.{}", node.name, field.name);
-                return Err(GenerateError::Reserved { member });
-            }
+            field.name = field.property();
             match &mut field.kind {
                 FieldKind::Group(id) => queue.push_back(Found::Struct(*id, brand.clone())),
                 FieldKind::Slot { ty, default, .. } => {

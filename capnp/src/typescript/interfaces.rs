@@ -132,7 +132,7 @@ pub(super) fn pipeline(
             }
             _ => continue,
         };
-        let _ = writeln!(text, "  readonly {}: {ty};", field.name);
+        let _ = writeln!(text, "  readonly {}: {ty};", field.property());
     }
     text.push_str("}\n");
 }

@@ -34,6 +34,8 @@ fn declares_servers_clients_and_structs() {
         "      readonly next: Tree<Type<import(\"isolith:fixture\").Pair<T, Type<string, string, string>>, import(\"isolith:fixture\").PairInit<T, Type<string, string, string>>, import(\"isolith:fixture\").PairObject<T, Type<string, string, string>>>>;",
         "      readonly store: Store.Client<Type<User, UserInit, UserObject>>;",
         "    any?: AnyPointerInit | null | undefined;",
+        "    readonly which_: number | undefined;",
+        "    which(): \"which_\" | \"toObject_\" | undefined;",
     ] {
         assert!(
             text.lines().any(|found| found == line),

@@ -38,7 +38,12 @@ declare module "isolith:schema" {
   export type AnyPointerInit = string | Uint8Array | { type: unknown; value: unknown } | object;
   /** What a method learns about its call. */
   export interface Context {
+    /** Keeps the request, and with it its version set and its stubs, for work that outlives the answer. */
     waitUntil(promise: Promise<unknown>): void;
+    /** Aborts when nobody waits for what this handler does any more. */
+    readonly signal: AbortSignal;
+    /** Ends what this request passed on of the object: calls of its stubs fail with `revoked`. */
+    revoke(object: object): void;
     /** Whether the request is a copy whose answer nobody gets: change nothing on its behalf. */
     readonly shadow: boolean;
     readonly bundle: { readonly service: string; readonly version: string; readonly digest: string };
