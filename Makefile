@@ -33,6 +33,11 @@ kills: build ## kill a process 200 times while it is changed, or KILLS=1000 time
 	ISOLITH_SOAK_KILLS=$(or $(KILLS),200) $(CARGO) test --release --locked -p isolith-tests \
 		--test e2e soak::a_process_killed -- --nocapture
 
+.PHONY: fuzz
+fuzz: prepare ## damage messages for ten minutes, or SECONDS=60: do both readers see the same?
+	ISOLITH_FUZZ_SECONDS=$(or $(SECONDS),600) $(CARGO) test --release --locked -p isolith-runtime \
+		--lib messages::fuzz::fuzz -- --ignored --nocapture
+
 lint: prepare ## check format and lints
 	@scripts/check-tools --lint
 	$(CARGO) fmt --all --check

@@ -100,6 +100,9 @@
     const friend = results(small, { user }).user;
     same(friend.friend.friend.name, '', 'an absent struct has defaults');
     same(results(small, { user: friend }).toObject(), { user }, 'an absent struct stays absent');
+    const taken = params(method('taken'), { toJSON_: 'j', toObject_: { which_: 'w' } });
+    same([taken.which(), taken.which_, taken.toJSON_, taken.toObject_.which_], ['toObject_', undefined, 'j', 'w'], 'names that readers use');
+    same(JSON.parse(JSON.stringify(taken)), { toJSON_: 'j', toObject_: { which_: 'w' } }, 'names that readers use');
     // Readers.
     check(back.which() === 'pair' && back.contact.which() === 'phone', 'which');
     check(back.none === undefined && back.contact.email === undefined, 'inactive members');
@@ -234,6 +237,7 @@
     const list = handmade([0, sizes, 45, 0, 6, 1], [2, 2, 1, 3 | (2 << 3)], [7 | (9 << 16), 0]);
     same(evolve.readParams(list).sizes.toArray(), [7, 9], 'double far to a list');
     const error = (text) => `MessageError: malformed message: ${text}`;
+    fails(() => evolve.readParams(handmade([])), error('it has no root'));
     fails(() => evolve.readParams(handmade([2, 7])), error('a far pointer names a segment that is not there'));
     fails(() => evolve.readParams(handmade([2, 1], [2, 0])), error('a far pointer leads to another one'));
     fails(() => evolve.readParams(handmade([2 | (9 << 3), 1], [0, 0])), error('a pointer leads out of its segment'));
@@ -247,7 +251,8 @@
     fails(sizesOf(1, 7 | (2 << 3), 4, 1, 0, 0), beyond);
     fails(sizesOf(1, 7 | (1 << 3), 8, 1, 0, 0), error('a list of structs is longer than its words'));
     fails(sizesOf(-19, 3 | (1 << 3)), beyond);
-    fails(sizesOf(1, 1 | (8 << 3), 0, 0), error('expected a list of another element size'));
+    fails(sizesOf(1, 1 | (8 << 3), 0, 0), error('expected no list of bits'));
+    fails(sizesOf(1, 1), error('expected no list of bits'));
     fails(sizesOf(1, 6 | (1 << 3), 0, 0), error('expected a list of another element size'));
     fails(sizesOf(0, 1), error('expected a list'));
     // Lists of bits up to the last bit of their segment, and one of no bits behind it. The first

@@ -157,7 +157,7 @@ function copyBody(b, at, words, s, d, n, c, l) {
 }
 
 function copyList(b, p, s, q, l) {
-  const list = readList(ListCopy, s, q, DEPTH_LIMIT, 0);
+  const list = readList(ListCopy, s, q, DEPTH_LIMIT, ANY);
   const { code, from, at, count, data, pointers } = list;
   if (code === 7) {
     const to = newStructList(b, p, count, data >> 3, pointers);

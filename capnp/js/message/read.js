@@ -151,12 +151,15 @@ function readStruct(Reader, s, p, l) {
 
 /** The message's root. */
 function readRoot(Reader, message) {
-  if (message.end - message.base < 8) return new Reader(ABSENT, 0, 0, 0, 0);
+  if (message.end - message.base < 8) throw malformed('it has no root');
   return readStruct(Reader, message, message.base, DEPTH_LIMIT);
 }
 
 // What element sizes 0..5 take, in bytes; 1 (bits) is handled apart.
 const ELEMENT_BYTES = [0, 0, 1, 2, 4, 8];
+
+/** Instead of an element size code: whatever is there. */
+const ANY = 8;
 
 /**
  * The list that the pointer at byte `p` leads to. `want` is the element size code of the
@@ -198,11 +201,14 @@ function readList(List, s, p, l, want) {
     step = data + pointers * 8;
     pay(s.m, 1 + ((bytes / 8) | 0) + (code === 0 ? count : 0));
   }
+  // Also when it is empty, as other implementations do.
   if (want === 6) {
-    if (pointers === 0 && count > 0) throw malformed('expected a list of pointers');
-  } else if (want === 1 || (code === 1 && want !== 0)) {
-    if (code !== want && count > 0) throw malformed('expected a list of another element size');
-  } else if (want < 6 && data < ELEMENT_BYTES[want] && count > 0) {
+    if (pointers === 0) throw malformed('expected a list of pointers');
+  } else if (want === 1) {
+    if (code !== 1) throw malformed('expected a list of bits');
+  } else if (code === 1) {
+    if (want !== ANY) throw malformed('expected no list of bits');
+  } else if (want < 6 && data < ELEMENT_BYTES[want]) {
     throw malformed('expected a list of another element size');
   }
   return new List(s, at, count, step, data, pointers, l - 1);

@@ -575,6 +575,20 @@ impl Engine {
         })
         .map_err(|error| error.stack_or_message())
     }
+
+    /// Calls a global function with a text; what it returns as text.
+    #[cfg(test)]
+    pub(super) fn try_call(&mut self, function: &str, text: &str) -> Result<String, String> {
+        self.with(|scope, _| {
+            let name = v8::String::new(scope, function)?.into();
+            let global = scope.get_current_context().global(scope);
+            let function: v8::Local<v8::Function> = global.get(scope, name)?.try_into().ok()?;
+            let text = v8::String::new(scope, text)?.into();
+            let result = function.call(scope, global.into(), &[text])?;
+            Some(result.to_rust_string_lossy(scope))
+        })
+        .map_err(|error| error.stack_or_message())
+    }
 }
 
 impl Drop for Engine {

@@ -725,6 +725,11 @@ impl Isolate {
     pub(crate) fn try_messages(&self, generated: &str, test: &str) -> Result<String, String> {
         self.engine.borrow_mut().try_messages(generated, test)
     }
+
+    #[cfg(test)]
+    pub(crate) fn try_call(&self, function: &str, text: &str) -> Result<String, String> {
+        self.engine.borrow_mut().try_call(function, text)
+    }
 }
 
 /// Bounds of [`Limits`] that one isolate needs.

@@ -32,21 +32,21 @@
   }
   function text() {
     let t = '';
-    for (let n = chance(2) ? below(300) : below(40); n > 0; n--) t += chance(80) ? 'a' : CHARS[below(CHARS.length)];
+    for (let n = chance(2) ? below(100) : below(9); n > 0; n--) t += chance(80) ? 'a' : CHARS[below(CHARS.length)];
     return t;
   }
   function make(type, depth) {
     if (typeof type === 'object') {
       if (type.enum) return schema.enums[type.enum][below(schema.enums[type.enum].length)];
       if (type.struct) return makeStruct(schema.structs[type.struct], depth - 1);
-      const n = depth <= 0 ? 0 : chance(4) ? below(70) : below(4);
+      const n = depth <= 0 ? 0 : chance(2) ? below(70) : below(3);
       return Array.from({ length: n }, () => make(type.list, depth - 1));
     }
     switch (type) {
       case 'Void': return null;
       case 'Bool': return chance(50);
       case 'Text': return text();
-      case 'Data': return Uint8Array.from({ length: chance(1) ? 3000 + below(500) : below(20) }, () => below(256));
+      case 'Data': return Uint8Array.from({ length: chance(2) ? 128 + below(50) : below(9) }, () => below(256));
       case 'Float32': return Math.fround([0, -0, 1.5, -1e30, 1e-40, next() / 7][below(6)]);
       case 'Float64': return [0, -0, 1.5, -1e300, 5e-324, 0.1, next() / 7, Number.MAX_VALUE][below(8)];
       default: return integer(type);
@@ -133,7 +133,7 @@
   }
 
   const unhex = (h) => Uint8Array.from({ length: h.length / 2 }, (_, i) => parseInt(h.substr(i * 2, 2), 16));
-  const builder = new rt.Builder(new ArrayBuffer(65536), 65536, { blobThreshold: 2048 });
+  const builder = new rt.Builder(new ArrayBuffer(65536), 65536, { blobThreshold: 128 });
   const out = { messages: [], json: [] };
   const root = schema.structs.S0;
   for (let index = 0; index < count; index++) {

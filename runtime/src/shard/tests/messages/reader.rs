@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use capnp::private::layout::{ElementSize, ListReader, PointerReader, StructReader};
+use capnp::message::{Reader, SegmentArray};
+use capnp::private::layout::{ElementSize, ListReader, PointerReader, PointerType, StructReader};
 use capnp::schema_capnp::node;
 use capnp::traits::{FromPointerReader, IntoInternalStructReader as _};
 use capnp::{Error, Word, any_pointer_list, struct_list};
-use isolith_capnp::model::{Field, FieldKind, Schema, Struct, Type, Value};
+use isolith_capnp::model::{Brand, Field, FieldKind, Schema, Struct, Type, Value};
 
 /// A struct whose schema is known at run time.
 pub(super) struct RawStruct<'a>(pub(super) StructReader<'a>);
@@ -30,6 +31,7 @@ impl<'a> FromPointerReader<'a> for RawPointer<'a> {
 pub(super) fn dump_struct(
     schema: &Schema,
     layout: &Struct,
+    brand: &Brand,
     reader: &StructReader<'_>,
 ) -> Result<String, Error> {
     let tag = layout
@@ -40,7 +42,7 @@ pub(super) fn dump_struct(
         if field.tag.is_some() && field.tag != tag {
             continue;
         }
-        if let Some(value) = dump_field(schema, field, reader)? {
+        if let Some(value) = dump_field(schema, field, brand, reader)? {
             fields.insert(field.name.as_str(), value);
         }
     }
@@ -54,18 +56,19 @@ pub(super) fn dump_struct(
 fn dump_field(
     schema: &Schema,
     field: &Field,
+    brand: &Brand,
     reader: &StructReader<'_>,
 ) -> Result<Option<String>, Error> {
     let (offset, ty, default) = match &field.kind {
         FieldKind::Group(id) => {
             let (_, group) = schema.struct_by_id(*id).unwrap();
-            return dump_struct(schema, group, reader).map(Some);
+            return dump_struct(schema, group, brand, reader).map(Some);
         }
         FieldKind::Slot {
             offset,
             ty,
             default,
-        } => (*offset as usize, ty, default),
+        } => (*offset as usize, ty.resolve(brand), default),
     };
     let bits = match default {
         Value::Bits(bits) => *bits,
@@ -73,7 +76,7 @@ fn dump_field(
     };
     let signed = bits.cast_signed();
     let number = |n: f64| Some(number(n));
-    Ok(match ty {
+    Ok(match &ty {
         Type::Void => Some("null".to_owned()),
         Type::Bool => Some((reader.get_bool_field(offset) ^ (bits != 0)).to_string()),
         Type::Int8 => number(f64::from(
@@ -107,18 +110,35 @@ fn dump_field(
         }
         _ => {
             let pointer = reader.get_pointer_field(offset);
-            if pointer.is_null() {
-                match (ty, default) {
-                    (Type::Struct(..), _) => return Ok(None),
-                    (Type::Text, Value::Text(default_text)) => return Ok(Some(text(default_text))),
-                    (Type::Data, Value::Data(bytes)) => return Ok(Some(data(bytes))),
-                    (Type::List(_), _) => return Ok(Some("[]".to_owned())),
-                    _ => {}
-                }
+            if !pointer.is_null() {
+                return dump_pointer(schema, &ty, pointer).map(Some);
             }
-            Some(dump_pointer(schema, ty, pointer)?)
+            match (&ty, default) {
+                (_, Value::Pointer(bytes)) if !bytes.is_empty() => {
+                    let mut words = Word::allocate_zeroed_vec(bytes.len() / 8 - 1);
+                    Word::words_to_bytes_mut(&mut words).copy_from_slice(&bytes[8..]);
+                    let segments = [Word::words_to_bytes(&words)];
+                    let message = Reader::new(SegmentArray::new(&segments), super::limits());
+                    let pointer = message.get_root::<RawPointer<'_>>()?.0;
+                    Some(dump_pointer(schema, &ty, pointer)?)
+                }
+                (Type::Struct(..), _) => None,
+                (Type::Text, Value::Text(default)) => Some(text(default)),
+                (Type::Data, Value::Data(bytes)) => Some(data(bytes)),
+                _ => Some(absent(&ty)),
+            }
         }
     })
+}
+
+/// What a null pointer reads as.
+fn absent(ty: &Type) -> String {
+    match ty {
+        Type::Text => text(""),
+        Type::Data => data(&[]),
+        Type::List(_) => "[]".to_owned(),
+        _ => "null".to_owned(),
+    }
 }
 
 fn dump_pointer(schema: &Schema, ty: &Type, pointer: PointerReader<'_>) -> Result<String, Error> {
@@ -128,19 +148,37 @@ fn dump_pointer(schema: &Schema, ty: &Type, pointer: PointerReader<'_>) -> Resul
             Ok(text(&String::from_utf8_lossy(value.as_bytes())))
         }
         Type::Data => Ok(data(pointer.get_data(None)?)),
-        Type::Struct(id, _) => {
+        Type::Struct(id, brand) => {
             let (_, layout) = schema.struct_by_id(*id).unwrap();
-            dump_struct(schema, layout, &pointer.get_struct(None)?)
+            dump_struct(schema, layout, brand, &pointer.get_struct(None)?)
         }
         Type::List(element) => dump_list(schema, element, pointer),
-        other => panic!("{other:?} is not compared"),
+        // No table of capabilities comes with the message.
+        Type::Interface(..) | Type::Capability => {
+            Err(Error::failed("a capability that is not there".to_owned()))
+        }
+        open => {
+            let kind = pointer.get_pointer_type()?;
+            match (kind, open) {
+                (PointerType::Struct, Type::AnyPointer | Type::AnyStruct) => {
+                    let user = schema.nodes().find(|node| node.short == "User").unwrap();
+                    dump_pointer(schema, &Type::Struct(user.id, Brand::default()), pointer)
+                }
+                (PointerType::List, Type::AnyPointer | Type::AnyList) => {
+                    let list = pointer.get_list(ElementSize::Void, None)?;
+                    Ok(format!("<{}>", list.len()))
+                }
+                (PointerType::Capability, Type::AnyPointer) => Ok("<capability>".to_owned()),
+                _ => Err(Error::failed(format!("another kind than {open:?}"))),
+            }
+        }
     }
 }
 
 fn dump_list(schema: &Schema, element: &Type, pointer: PointerReader<'_>) -> Result<String, Error> {
     let mut items = Vec::new();
     match element {
-        Type::Struct(id, _) => {
+        Type::Struct(id, brand) => {
             let (_, layout) = schema.struct_by_id(*id).unwrap();
             // Any struct's list will do: its elements are unwrapped.
             let list = struct_list::Reader::<node::Owned>::get_from_pointer(&pointer, None)?;
@@ -148,19 +186,18 @@ fn dump_list(schema: &Schema, element: &Type, pointer: PointerReader<'_>) -> Res
                 items.push(dump_struct(
                     schema,
                     layout,
+                    brand,
                     &item.into_internal_struct_reader(),
                 )?);
             }
         }
-        Type::Text | Type::Data | Type::List(_) => {
+        ty if ty.data_bits().is_none() => {
             let list = any_pointer_list::Reader::get_from_pointer(&pointer, None)?;
             for index in 0..list.len() {
                 let pointer = list.get(index).get_as::<RawPointer<'_>>()?.0;
-                items.push(match (element, pointer.is_null()) {
-                    (Type::Text, true) => text(""),
-                    (Type::Data, true) => data(&[]),
-                    (_, true) => "[]".to_owned(),
-                    (ty, false) => dump_pointer(schema, ty, pointer)?,
+                items.push(match pointer.is_null() {
+                    true => absent(ty),
+                    false => dump_pointer(schema, ty, pointer)?,
                 });
             }
         }
