@@ -140,6 +140,12 @@ impl CapabilityTable {
         self.capabilities.get(key)
     }
 
+    /// How many capabilities and kept answers belong to `root`.
+    pub(super) fn held_by(&self, root: RootKey) -> u32 {
+        let belongings = self.roots.get(root);
+        belongings.map_or(0, |one| u32::try_from(one.alive).unwrap_or(u32::MAX))
+    }
+
     /// Remembers that `isolate` keeps something for `root`.
     pub(super) fn involve(&mut self, root: RootKey, isolate: &Rc<Isolate>) {
         if let Some(entry) = self.roots.entry(root) {

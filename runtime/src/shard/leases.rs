@@ -38,7 +38,9 @@ impl Shard {
     pub(crate) fn holders(&self, bundle: Digest) -> Holders {
         let roots = self.roots.borrow();
         let now = Instant::now();
-        let (listed, total) = roots.holders(bundle, self.index, now, MAX_LISTED_HOLDERS);
+        let capabilities = self.capabilities.borrow();
+        let held = |root| capabilities.held_by(root);
+        let (listed, total) = roots.holders(bundle, self.index, now, MAX_LISTED_HOLDERS, held);
         Holders { listed, total }
     }
 

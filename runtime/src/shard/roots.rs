@@ -296,13 +296,19 @@ impl RootTable {
         shard: usize,
         now: Instant,
         most: usize,
+        capabilities: impl Fn(RootKey) -> u32,
     ) -> (Vec<Holder>, u64) {
         let mut listed = Vec::new();
         let mut total = 0;
         let names = |set: &VersionSet| set.find(bundle).is_some();
-        for root in self.roots.values().filter(|root| names(&root.set.set)) {
+        for (key, root) in self.roots.iter().filter(|(_, root)| names(&root.set.set)) {
             for kind in KINDS {
-                let lease = root.leases[kind as usize];
+                let mut lease = root.leases[kind as usize];
+                if kind == LeaseKind::Capability {
+                    // Counted where they are kept: they end with the root at the latest.
+                    lease.count = capabilities(key);
+                    lease.since = root.admitted;
+                }
                 if lease.count == 0 {
                     continue;
                 }

@@ -1,5 +1,7 @@
 //! Objects that travel between isolates, calls of results that are not there yet, and streams.
 
+use isolith_versions::LeaseKind;
+
 use super::*;
 
 const SCHEMA: &str = "
@@ -24,6 +26,7 @@ interface Auth extends(Named) {
   turns @5 () -> (turns :UInt32);
   wait @6 (ms :UInt32) -> (aborted :Bool);
   aborted @7 () -> (count :UInt32);
+  hoard @8 () -> ();
 }
 interface Relay { pass @0 (user :User) -> (name :Text, user :User); }
 ";
@@ -72,6 +75,7 @@ export class AuthService {
     return { aborted: ctx.signal.aborted };
   }
   aborted() { return { count: aborted }; }
+  hoard() { const all = []; for (;;) all.push(new Array(100_000).fill(0.5)); }
 }",
     exports: &[("AUTH", "Auth", "AuthService")],
     imports: &[],
@@ -157,9 +161,24 @@ const cases = {
     remembered = await AUTH.session({ token: 'ada' });
     return [];
   },
+  // The request goes on, and its stubs with it.
+  async hold({ AUTH }, ms, ctx) {
+    remembered = await AUTH.session({ token: 'ada' });
+    ctx.waitUntil(sleep(ms));
+    return [];
+  },
   async recall({ AUTH }) {
     const { session } = remembered;
-    return [await failure(session.user().name())];
+    return [await session.user().name().then(({ name }) => name, (error) => `${error.kind}: ${error.message}`)];
+  },
+  async replaced({ AUTH }) {
+    const { session } = await AUTH.session({ token: 'ada' });
+    const lost = await failure(AUTH.hoard());
+    for (;;) {
+      const again = await AUTH.name().catch(() => null);
+      if (again !== null) return [lost, await failure(session.user().name()), again.name];
+      await sleep(5);
+    }
   },
   async many({ AUTH }, count) {
     const { session } = await AUTH.session({ token: 'ada' });
@@ -188,7 +207,7 @@ const cases = {
 };
 export class DriverService {
   constructor(env) { this.env = env; }
-  async run({ what, count }) { return { lines: await cases[what](this.env, count) }; }
+  async run({ what, count }, ctx) { return { lines: await cases[what](this.env, count, ctx) }; }
 }";
 
 const DRIVEN: Sample<'_> = Sample {
@@ -306,6 +325,175 @@ fn a_capability_ends_with_its_request() {
         let lines = world.lines("recall", 0).await;
         assert!(lines[0].starts_with("requestEnded: "), "{}", lines[0]);
         world.assert_nothing_is_held();
+    });
+}
+
+/// P4: a stub that another request left behind is of use under the same version set only.
+#[test]
+fn a_capability_of_another_version_set_is_refused() {
+    on_shard(|| async {
+        let world = world(Limits::default()).await;
+        world.lines("hold", 60_000).await;
+        assert_eq!(world.lines("recall", 0).await, ["ada"]);
+        // The driver and auth stay as they are, but are in another set.
+        let newer = Sample {
+            version: "1.1.0",
+            ..RELAY
+        };
+        let schema = SampleSchema::new(SCHEMA).unwrap();
+        let programs = programs(&schema, &[newer, AUTH, DRIVEN]);
+        let set = solve_samples(&programs, "driver").unwrap();
+        let loaded = world.shard.isolates.borrow().iter().flatten().count();
+        world.shard.load(Arc::clone(&programs[0])).await.unwrap();
+        world.shard.wire(Arc::clone(&set)).unwrap();
+        world.publish(set);
+        let lines = world.lines("recall", 0).await;
+        assert!(lines[0].starts_with("otherVersionSet: "), "{}", lines[0]);
+        assert!(lines[0].contains("pinned to version set"), "{}", lines[0]);
+        // Nothing was replaced, which would have lost it as well.
+        let now = world.shard.isolates.borrow().iter().flatten().count();
+        assert_eq!(now, loaded + 1);
+    });
+}
+
+/// What lists holders counts what a request keeps in isolates.
+#[test]
+fn capabilities_are_listed_among_the_holders() {
+    on_shard(|| async {
+        let world = world(Limits::default()).await;
+        world.lines("hold", 60_000).await;
+        let isolates = world.shard.isolates.borrow();
+        let mut ids = isolates.iter().flatten().map(|one| one.program.id());
+        let auth = ids.find(|id| id.service.as_str() == "auth").unwrap();
+        let held = world.shard.holders(auth.digest);
+        let kinds: Vec<_> = held
+            .listed
+            .iter()
+            .map(|one| (one.kind, one.count))
+            .collect();
+        assert_eq!(
+            kinds,
+            [(LeaseKind::Background, 1), (LeaseKind::Capability, 1)]
+        );
+        assert_eq!(held.total, 2);
+    });
+}
+
+#[test]
+fn a_capability_whose_isolate_was_replaced_is_lost() {
+    on_shard(|| async {
+        let limits = Limits {
+            heap_mib: 32,
+            cpu_ms_per_request: 60_000,
+            ..Limits::default()
+        };
+        let world = world(limits).await;
+        let lines = world.lines("replaced", 0).await;
+        assert!(lines[0].contains("heap_mib"), "{}", lines[0]);
+        assert!(
+            lines[1].starts_with("disconnected: ") && lines[1].contains("was replaced"),
+            "{}",
+            lines[1]
+        );
+        assert_eq!(lines[2], "auth itself");
+        world.assert_nothing_is_held();
+    });
+}
+
+/// The caller was built against one version of the interface, the callee against another.
+#[test]
+fn an_interface_grows_on_either_side() {
+    const OLD: &str = "
+@0xb98bc7c1a4e7a0d6;
+interface Driver { run @0 (what :Text, count :UInt32) -> (lines :List(Text)); }
+interface Auth { greet @0 (name :Text) -> (text :Text); session @1 () -> (session :Session); }
+interface Session { first @0 () -> (text :Text); }
+";
+    const NEW: &str = "
+@0xb98bc7c1a4e7a0d6;
+interface Driver { run @0 (what :Text, count :UInt32) -> (lines :List(Text)); }
+interface Auth {
+  greet @0 (name :Text, greeting :Text = \"Hello\", times :UInt8 = 1) -> (text :Text, length :UInt32 = 9);
+  session @1 () -> (session :Session);
+  added @2 () -> (text :Text);
+}
+interface Session { first @0 () -> (text :Text); second @1 () -> (text :Text); }
+";
+    let old_auth = Sample {
+        service: "auth",
+        version: "1.0.0",
+        source: "
+class Session { first() { return { text: 'first' }; } }
+export class AuthService {
+  greet(params) { return { text: `old ${params.name} ${params.greeting}` }; }
+  session() { return { session: new Session() }; }
+}",
+        exports: &[("AUTH", "Auth", "AuthService")],
+        imports: &[],
+        http: false,
+    };
+    let new_auth = Sample {
+        source: "
+class Session { first() { return { text: 'first' }; } second() { return { text: 'second' }; } }
+export class AuthService {
+  greet({ name, greeting, times }) { return { text: `new ${name} ${greeting} ${times}`, length: 4 }; }
+  session() { return { session: new Session() }; }
+  added() { return { text: 'added' }; }
+}",
+        ..old_auth
+    };
+    let driver = Sample {
+        service: "driver",
+        version: "1.0.0",
+        source: "
+const told = (promise) => promise.then(JSON.stringify, (error) => `${error.kind}: ${error.message}`);
+export class DriverService {
+  constructor(env) { this.env = env; }
+  async run({ what }) {
+    const { AUTH } = this.env;
+    const { session } = AUTH.session();
+    const lines = [await told(AUTH.greet({ name: 'Ada' })), await told(session.first())];
+    if (what === 'all') lines.push(await told(AUTH.added()), await told(session.second()));
+    if (what === 'all') lines.push(await told(AUTH.greet({ name: 'Ada', greeting: 'Hi', times: 3 })));
+    return { lines };
+  }
+}",
+        exports: &[("DRIVER", "Driver", "DriverService")],
+        imports: &[("AUTH", "auth", "^1", "Auth")],
+        http: false,
+    };
+    on_shard(|| async move {
+        let [old, new] = [OLD, NEW].map(|text| SampleSchema::new(text).unwrap());
+        let meet = async |caller: &SampleSchema, callee: &SampleSchema, auth, what| {
+            let mut all = programs(caller, &[Sample { ..driver }]);
+            all.extend(programs(callee, &[auth]));
+            let set = solve_samples(&all, "driver").unwrap();
+            let limits = Limits::default();
+            let (shard, routing) = serve_samples(&all, &set, "driver", limits).await.unwrap();
+            tokio::task::spawn_local(Rc::clone(&shard).pump());
+            World { shard, routing }.lines(what, 0).await
+        };
+        // What the older side does not send has its default; what it does not know is left unread.
+        assert_eq!(
+            meet(&old, &new, new_auth, "known").await,
+            [r#"{"text":"new Ada Hello 1"}"#, r#"{"text":"first"}"#]
+        );
+        // A deployment would not let it come to this.
+        let lines = meet(&new, &old, old_auth, "all").await;
+        assert_eq!(
+            lines[..2],
+            [
+                r#"{"text":"old Ada undefined","length":9}"#,
+                r#"{"text":"first"}"#
+            ]
+        );
+        for line in &lines[2..4] {
+            assert!(
+                line.starts_with("unimplemented: ") && line.contains("(auth@1.0.0)"),
+                "{line}"
+            );
+        }
+        assert_eq!(lines[4], r#"{"text":"old Ada undefined","length":9}"#);
     });
 }
 

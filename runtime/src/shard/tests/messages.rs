@@ -1,5 +1,6 @@
 //! Messages in an isolate: against their own test, and against the reference implementation.
 
+mod constructs;
 mod fuzz;
 mod random;
 mod reader;
@@ -16,6 +17,7 @@ use capnp::{any_pointer, serialize, serialize_packed};
 use isolith_capnp::model::Schema;
 use isolith_capnp::{fixtures, javascript, schema};
 use random::Random;
+use reference::Reference;
 use serde_json::{Value, json};
 
 use super::{auth, on_shard, serve};
@@ -112,41 +114,33 @@ fn exchange(
         match random.below(2) {
             0 => pack(&segments, &mut packed),
             _ => {
-                serialize_packed::write_message(&mut packed, &resegment(&segments, random)).unwrap()
+                let words = few_words(&segments, random);
+                serialize_packed::write_message(&mut packed, &resegment(&segments, words)).unwrap()
             }
         }
     }
-    let json = reference::convert(folder, "packed:json", "S0", packed);
-    let json = String::from_utf8(json).unwrap();
-    let lines: Vec<&str> = json.lines().collect();
+    let reference = Reference {
+        folder,
+        file: "s.capnp",
+        ty: "S0",
+    };
+    let read = reference.convert("packed:json", packed);
+    let read = String::from_utf8(read).unwrap();
+    let lines: Vec<&str> = read.lines().collect();
 
     let values: Vec<&str> = texts(&written["json"]).collect();
-    let packed = reference::convert(folder, "json:packed", "S0", values.join("\n").into_bytes());
-    let mut messages = Vec::new();
-    let mut rest = &packed[..];
-    while !rest.is_empty() {
-        let message = serialize_packed::read_message(&mut rest, limits()).unwrap();
-        let segments = message.into_segments();
-        let mut segments: Vec<Vec<u8>> = (0..)
-            .map_while(|id| segments.get_segment(id))
-            .map(<[u8]>::to_vec)
-            .collect();
-        if random.below(2) == 0 {
-            let builder = resegment(&segments, random);
-            let all = builder.get_segments_for_output();
-            segments = all.iter().map(|segment| segment.to_vec()).collect();
-        }
-        messages.push(
-            segments
-                .iter()
-                .map(|segment| hex(segment))
-                .collect::<Vec<_>>(),
-        );
-    }
+    let packed = reference.convert("json:packed", values.join("\n").into_bytes());
+    let messages: Vec<Value> = split(&packed)
+        .into_iter()
+        .map(|one| match random.below(2) {
+            0 => to_json(&one),
+            _ => to_json(&many(&one, few_words(&one, random))),
+        })
+        .collect();
     assert_eq!(
         (lines.len(), messages.len()),
         (CASES_PER_SCHEMA, CASES_PER_SCHEMA),
-        "{json}"
+        "{read}"
     );
     input["phase"] = json!("read");
     input["json"] = json!(lines);
@@ -154,14 +148,24 @@ fn exchange(
     run(&input).map(drop)
 }
 
-/// The same message in many small segments, with far and double-far pointers between them.
-fn resegment(segments: &[Vec<u8>], random: &mut Random) -> Builder<HeapAllocator> {
+/// The messages of a packed stream, each as its segments.
+fn split(mut packed: &[u8]) -> Vec<Vec<Vec<u8>>> {
+    let mut messages = Vec::new();
+    while !packed.is_empty() {
+        let message = serialize_packed::read_message(&mut packed, limits()).unwrap();
+        let segments = message.into_segments();
+        let segments = (0..).map_while(|id| segments.get_segment(id).map(<[u8]>::to_vec));
+        messages.push(segments.collect());
+    }
+    messages
+}
+
+/// The same message in segments of so many words, or the size of what does not fit there, with far
+/// and double-far pointers between them.
+fn resegment(segments: &[Vec<u8>], words: u32) -> Builder<HeapAllocator> {
     let padded: Vec<Vec<u8>> = segments.iter().map(|segment| pad(segment)).collect();
     let slices: Vec<&[u8]> = padded.iter().map(Vec::as_slice).collect();
     let reader = Reader::new(SegmentArray::new(&slices), limits());
-    // The reference takes at most 511 of them.
-    let total: usize = padded.iter().map(Vec::len).sum();
-    let words = u32::try_from(1 + random.below(8) + total / 8 / 128).unwrap();
     let allocator = HeapAllocator::new()
         .first_segment_words(words)
         .allocation_strategy(AllocationStrategy::FixedSize);
@@ -169,6 +173,18 @@ fn resegment(segments: &[Vec<u8>], random: &mut Random) -> Builder<HeapAllocator
     let root: any_pointer::Reader<'_> = reader.get_root().unwrap();
     builder.set_root(root).unwrap();
     builder
+}
+
+fn many(segments: &[Vec<u8>], words: u32) -> Vec<Vec<u8>> {
+    let builder = resegment(segments, words);
+    let segments = builder.get_segments_for_output();
+    segments.iter().map(|segment| segment.to_vec()).collect()
+}
+
+/// Small segments, but not too many: the reference takes at most 511 of them.
+fn few_words(segments: &[Vec<u8>], random: &mut Random) -> u32 {
+    let total: usize = segments.iter().map(Vec::len).sum();
+    u32::try_from(1 + random.below(8) + total / 8 / 128).unwrap()
 }
 
 /// Packs the message as the format says, if not as small as it could be.
@@ -222,6 +238,11 @@ fn texts(list: &Value) -> impl Iterator<Item = &str> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// As scripts take them: the segments in hex.
+fn to_json(segments: &[Vec<u8>]) -> Value {
+    segments.iter().map(|segment| hex(segment)).collect()
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -9,18 +9,36 @@ use std::sync::OnceLock;
 use wasmi_wasi::WasiCtxBuilder;
 use wasmi_wasi::wasi_common::pipe::{ReadPipe, WritePipe};
 
-/// Converts `input`, a stream of messages of type `ty`, as in `capnp convert packed:json`.
-pub(super) fn convert(folder: &Path, formats: &str, ty: &str, input: Vec<u8>) -> Vec<u8> {
-    let arguments = [
-        "capnp",
-        "convert",
-        "--short",
-        "--no-standard-import",
-        formats,
-        "/s.capnp",
-        ty,
-    ];
-    let arguments = arguments.map(str::to_owned);
+/// The tool for messages of one type.
+pub(super) struct Reference<'a> {
+    /// What the tool sees of the file system.
+    pub(super) folder: &'a Path,
+    /// The schema's name in it.
+    pub(super) file: &'a str,
+    /// Such as `User` or `Pair(Text, User)`.
+    pub(super) ty: &'a str,
+}
+
+impl Reference<'_> {
+    /// Converts a stream of messages, as in `capnp convert packed:json`. Panics if it refuses one.
+    pub(super) fn convert(&self, formats: &str, input: Vec<u8>) -> Vec<u8> {
+        let file = format!("/{}", self.file);
+        let arguments = [
+            "capnp",
+            "convert",
+            "--short",
+            "--no-standard-import",
+            "--import-path=/",
+            formats,
+            &file,
+            self.ty,
+        ];
+        run(self.folder, &arguments, input)
+    }
+}
+
+fn run(folder: &Path, arguments: &[&str], input: Vec<u8>) -> Vec<u8> {
+    let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
     let stdout = WritePipe::new_in_memory();
     let stderr = WritePipe::new_in_memory();
     let folder = cap_std::fs::Dir::open_ambient_dir(folder, cap_std::ambient_authority()).unwrap();
