@@ -1,6 +1,9 @@
   // ---- Calls of what is not an import's own plain method: capabilities, inherited methods, and
   // results that are not there yet.
 
+  // The question that a call is built on, or null.
+  const baseOf = (target) => (target.to === TO_ANSWER ? target.owner : null);
+
   // A call that goes to a TO record's target; its results have no capabilities.
   class Addressed extends Pending {
     constructor(method, label, target) {
@@ -9,6 +12,7 @@
       this.low = target.low;
       this.high = target.high;
       this.path = target.path;
+      this.base = baseOf(target);
       this.flags = 0;
       this.at = 0;
     }
@@ -123,6 +127,7 @@
       this.low = target.low;
       this.high = target.high;
       this.path = target.path;
+      this.base = baseOf(target);
       this.flags = KEEP;
       this.at = 0;
       this.id = -1;

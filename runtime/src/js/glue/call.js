@@ -433,6 +433,9 @@
   // The host raised an error for a call of ours, or another service's handler did.
   function settleError(id, kind, name, text, service, version, stack) {
     const entry = takePending(id);
-    entry.reject(new CallError(kind, name, text, service, version, stack, entry.label));
+    // What it was built on may have been refused, so that the host knows nothing of it.
+    const { base } = entry;
+    const failed = base !== undefined && base !== null && base.state === FAILED;
+    entry.reject(failed ? base.failure() : new CallError(kind, name, text, service, version, stack, entry.label));
   }
 
