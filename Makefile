@@ -1,6 +1,6 @@
 # The commands people use. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build demo boutique test soak soak-hostile kills lint mutants bench density prepare
+.PHONY: help build demo boutique test soak soak-hostile kills lint mutants bench density compare prepare
 
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
@@ -51,6 +51,13 @@ bench: prepare ## measure the call path, and services beside bad neighbours, for
 
 density: prepare ## load 10,000 services, or SERVICES=300, and measure starts and memory
 	$(CARGO) run --release --locked -p isolith-runtime --bin isolith-bench -- density $(or $(SERVICES),10000)
+
+compare: build ## compare the boutique here, on workerd and on Node over gRPC; needs node and npm
+	@scripts/boutique $(BIN)/isolith build
+	@rm -rf services/examples/echo/data
+	@for s in caller echo; do $(BIN)/isolith build services/examples/echo/$$s -o services/examples/echo/dist/$$s.isolith; done
+	cd services/examples/boutique/hosting && npm ci --no-audit --no-fund && npm run build
+	$(CARGO) bench --locked -p isolith-tests --bench compare -- --report $(CURDIR)/docs/comparison.md
 
 # What has to be there before cargo runs.
 prepare:

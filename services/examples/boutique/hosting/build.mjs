@@ -23,3 +23,20 @@ await build({
   conditions: ["workerd"],
   external: ["cloudflare:workers"],
 });
+
+// The two services that single calls are measured with.
+await build({
+  ...shared,
+  entryPoints: ["echo/main.ts"],
+  outdir: "dist/echo",
+  platform: "node",
+  external: ["@grpc/*"],
+  outExtension: { ".js": ".mjs" },
+});
+await build({
+  ...shared,
+  entryPoints: ["echo/worker-caller.ts", "echo/worker-echo.ts"],
+  outdir: "dist/echo",
+  conditions: ["workerd"],
+  external: ["cloudflare:workers"],
+});

@@ -8,10 +8,12 @@ import { type Frame, type PricedLine, cartPage, orderPage, productPage, products
 /** A request, whatever server it came in by. */
 export interface ShopRequest {
   method: string;
-  path: string;
-  query: URLSearchParams;
+  /** Path and query. */
+  target: string;
+  /** The header, or nothing. */
   cookie: string;
-  form: URLSearchParams;
+  /** What a form sent, as it came. */
+  form: string;
 }
 
 export interface ShopResponse {
@@ -22,7 +24,10 @@ export interface ShopResponse {
 
 /** A request on its way to its page. */
 interface Visit {
-  request: ShopRequest;
+  query: string;
+  form: string;
+  /** Where to go on from here. */
+  here: string;
   visitor: string;
   cart: string;
   currency: string;
@@ -48,10 +53,11 @@ export class Frontend {
   ) {}
 
   async handle(request: ShopRequest): Promise<ShopResponse> {
-    const asset = assetAt(request.path);
+    const [path, query] = split(request.target);
+    const asset = assetAt(path);
     if (asset) return asset;
-    const visit = await this.#visit(request);
-    const route = `${request.method} ${request.path}`;
+    const visit = await this.#visit(request, path, query);
+    const route = `${request.method} ${path}`;
     if (route === "GET /") return this.#index(visit);
     if (route === "GET /search") return this.#search(visit);
     if (route === "GET /cart") return this.#cart(visit);
@@ -65,14 +71,16 @@ export class Frontend {
   }
 
   /** Who asks; somebody new gets a token to come back with. */
-  async #visit(request: ShopRequest): Promise<Visit> {
-    const { session = "", cart = "", currency = BASE } = cookiesOf(request.cookie);
+  async #visit({ method, cookie: header, form }: ShopRequest, path: string, query: string): Promise<Visit> {
+    const { session = "", cart = "", currency: wanted = BASE } = cookiesOf(header);
     const [known, listed] = await Promise.all([
       session === "" ? { visitor: "" } : this.needs.auth.check({ token: session }),
       this.needs.currency.list({}),
     ]);
     const codes = [...listed.codes];
-    const visit: Visit = { request, visitor: known.visitor, cart, currency: codes.includes(currency) ? currency : BASE, codes, cookies: [] };
+    const currency = codes.includes(wanted) ? wanted : BASE;
+    const here = method === "GET" ? path : "/cart";
+    const visit: Visit = { query, form, here, visitor: known.visitor, cart, currency, codes, cookies: [] };
     if (visit.visitor === "") {
       const { token, visitor } = await this.needs.auth.open({});
       visit.visitor = visitor;
@@ -91,7 +99,7 @@ export class Frontend {
   }
 
   async #search(visit: Visit): Promise<ShopResponse> {
-    const query = (visit.request.query.get("q") ?? "").slice(0, 200);
+    const query = (new URLSearchParams(visit.query).get("q") ?? "").slice(0, 200);
     const [frame, { products }] = await Promise.all([this.#frame(visit), this.needs.catalogue.search({ query })]);
     return page(visit, 200, productsPage(frame, await this.#priced(visit, products), { query }));
   }
@@ -108,7 +116,7 @@ export class Frontend {
     return page(visit, 200, productPage(frame, product, price, recommended, ad));
   }
 
-  async #cart(visit: Visit, refused = "", form = visit.request.form): Promise<ShopResponse> {
+  async #cart(visit: Visit, refused = ""): Promise<ShopResponse> {
     const lines = await this.#linesOf(visit);
     const [frame, all, recommended, shipping] = await Promise.all([
       this.#frame(visit, lines),
@@ -119,12 +127,13 @@ export class Frontend {
     // What is no longer sold drops out, as it does from orders.
     const priced = all.filter(({ product }) => product.id !== "");
     const total = priced.reduce((sum, { amount }) => ({ ...sum, minor: sum.minor + amount.minor }), shipping.amount);
-    const view = cartPage(frame, { lines: priced, shipping: shipping.amount, days: shipping.days, total }, recommended, refused, form);
+    const cart = { lines: priced, shipping: shipping.amount, days: shipping.days, total };
+    const view = cartPage(frame, cart, recommended, refused, new URLSearchParams(visit.form));
     return page(visit, refused === "" ? 200 : 422, view);
   }
 
   async #add(visit: Visit): Promise<ShopResponse> {
-    const { form } = visit.request;
+    const form = new URLSearchParams(visit.form);
     const quantity = Number(form.get("quantity") ?? "1");
     const { product } = await this.needs.catalogue.get({ id: form.get("productId") ?? "" });
     if (product.id === "") return this.#problem(visit, 422, "We do not sell that.");
@@ -142,7 +151,7 @@ export class Frontend {
   }
 
   async #checkout(visit: Visit): Promise<ShopResponse> {
-    const form = CheckoutForm.safeParse(Object.fromEntries(visit.request.form));
+    const form = CheckoutForm.safeParse(Object.fromEntries(new URLSearchParams(visit.form)));
     if (!form.success) return this.#cart(visit, form.error.issues[0]!.message);
     const { visitor, cart, currency } = visit;
     const { email, address, card } = form.data;
@@ -157,10 +166,11 @@ export class Frontend {
   }
 
   async #setCurrency(visit: Visit): Promise<ShopResponse> {
-    const wanted = visit.request.form.get("currency") ?? "";
+    const form = new URLSearchParams(visit.form);
+    const wanted = form.get("currency") ?? "";
     if (!visit.codes.includes(wanted)) return this.#problem(visit, 422, "That currency is not known here.");
     visit.cookies.push(cookie("currency", wanted));
-    const back = visit.request.form.get("back") ?? "/";
+    const back = form.get("back") ?? "/";
     return redirect(visit, /^\/[a-z]/.test(back) ? back : "/");
   }
 
@@ -170,9 +180,9 @@ export class Frontend {
 
   /** What surrounds each page. */
   async #frame(visit: Visit, lines?: Line[]): Promise<Frame> {
-    const { currency, codes, request } = visit;
+    const { currency, codes, here } = visit;
     const inCart = lines ?? (await this.#linesOf(visit));
-    return { shopName: this.shopName, currency, codes, pieces: piecesIn(inCart), path: request.method === "GET" ? request.path : "/cart" };
+    return { shopName: this.shopName, currency, codes, pieces: piecesIn(inCart), here };
   }
 
   async #linesOf({ visitor, cart }: Visit): Promise<Line[]> {
@@ -207,6 +217,12 @@ export class Frontend {
     const { currency, minor, digits } = amount;
     return { currency, minor, digits };
   }
+}
+
+/** A target's path and query. */
+function split(target: string): [path: string, query: string] {
+  const mark = target.indexOf("?");
+  return mark < 0 ? [target, ""] : [target.slice(0, mark), target.slice(mark + 1)];
 }
 
 function piecesIn(lines: Line[]): number {

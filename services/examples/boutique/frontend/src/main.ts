@@ -7,13 +7,13 @@ let frontend: Frontend | undefined;
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     frontend ??= new Frontend(needs(env), env.SHOP_NAME);
-    const { pathname, searchParams } = new URL(request.url);
+    const { method, url } = request;
     const { status, headers, body } = await frontend.handle({
-      method: request.method,
-      path: pathname,
-      query: searchParams,
+      method,
+      // What follows scheme and host.
+      target: url.slice(url.indexOf("/", "https://".length)),
       cookie: request.headers.get("cookie") ?? "",
-      form: new URLSearchParams(request.method === "POST" ? await request.text() : ""),
+      form: method === "POST" ? await request.text() : "",
     });
     return new Response(body, { status, headers });
   },

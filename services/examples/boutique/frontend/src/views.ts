@@ -9,7 +9,8 @@ export interface Frame {
   codes: string[];
   /** How many are in the cart. */
   pieces: number;
-  path: string;
+  /** Where a form that changes something comes back to. */
+  here: string;
 }
 
 export interface PricedLine {
@@ -107,7 +108,7 @@ export function problemPage(frame: Frame, text: string): string {
   return layout(frame, "Oh", html`<h1>${text}</h1><p><a href="/">Back to the shelves</a></p>`);
 }
 
-function layout({ shopName, currency, codes, pieces, path }: Frame, title: string, main: Html): string {
+function layout({ shopName, currency, codes, pieces, here }: Frame, title: string, main: Html): string {
   const options = codes.map((code) =>
     code === currency ? html`<option selected>${code}</option>` : html`<option>${code}</option>`,
   );
@@ -120,7 +121,7 @@ function layout({ shopName, currency, codes, pieces, path }: Frame, title: strin
 <header>
 <a class="name" href="/">${shopName}</a>
 <form action="/search" role="search"><input name="q" type="search" placeholder="Search" aria-label="Search"></form>
-<form method="post" action="/currency"><input type="hidden" name="back" value="${path}">
+<form method="post" action="/currency"><input type="hidden" name="back" value="${here}">
 <select name="currency" aria-label="Currency">${options}</select> <button class="quiet">Set</button></form>
 <a class="cart" href="/cart">Cart <b>${pieces}</b></a>
 </header>

@@ -9,15 +9,15 @@ export function listen(frontend: Frontend): void {
   const [host, port] = addressOf("frontend").split(":");
   const server = createServer(async (request, response) => {
     try {
-      const { pathname, searchParams } = new URL(request.url ?? "/", "http://shop");
       const { status, headers, body } = await frontend.handle({
         method: request.method ?? "GET",
-        path: pathname,
-        query: searchParams,
+        target: request.url ?? "/",
         cookie: request.headers.cookie ?? "",
-        form: new URLSearchParams(request.method === "POST" ? await bodyOf(request) : ""),
+        form: request.method === "POST" ? await bodyOf(request) : "",
       });
-      response.writeHead(status, headers.flat()).end(body);
+      // With its length known, the body goes out with the head instead of in chunks.
+      const length = ["content-length", String(Buffer.byteLength(body))];
+      response.writeHead(status, [...headers.flat(), ...length]).end(body);
     } catch (error) {
       console.error(error);
       response.writeHead(500).end();

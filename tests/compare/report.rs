@@ -1,0 +1,384 @@
+//! What was measured, as tables and as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use crate::hosting::HOSTINGS;
+use crate::{Failure, Measured, Plan, Round};
+
+/// The figures of all rounds.
+pub(crate) struct Figures(Vec<Total>);
+
+/// One hosting, all rounds together.
+struct Total {
+    name: &'static str,
+    title: &'static str,
+    full: Stretches,
+    fixed: Stretches,
+    memory_bytes: u64,
+    processes: usize,
+    ready: Vec<Duration>,
+}
+
+/// What was measured under one kind of load.
+struct Stretches {
+    latency: Histogram<u64>,
+    lateness: Histogram<u64>,
+    cpu: Duration,
+    took: Duration,
+    wrong: BTreeMap<String, u64>,
+    /// CPU and median latency of each round, in us, for the spread.
+    cpu_us: Vec<f64>,
+    p50_us: Vec<f64>,
+}
+
+/// What the comparison is to show: a figure of another hosting over Isolith's.
+const GOALS: [(&str, &str, f64); 3] = [
+    ("node-grpc", "cpu_us_per_request", 20.0),
+    ("node-grpc", "p50_us", 20.0),
+    ("workerd", "cpu_us_per_request", 3.0),
+];
+
+/// One round in a line.
+pub(crate) fn line(round: &Round) -> String {
+    let Round { full, fixed, .. } = round;
+    format!(
+        "{}: ready in {:.0} ms; full: {:.0} requests/s, {:.0} us CPU a request; at the fixed rate: {:.0} requests/s, {:.0} us, p50 {:.2} ms, p99 {:.2} ms; {:.0} MiB, {} wrong",
+        round.hosting,
+        round.ready.as_secs_f64() * 1e3,
+        full.served.latency.len() as f64 / full.served.took.as_secs_f64(),
+        cpu_us(full),
+        fixed.served.latency.len() as f64 / fixed.served.took.as_secs_f64(),
+        cpu_us(fixed),
+        us(&fixed.served.latency, 0.5) / 1e3,
+        us(&fixed.served.latency, 0.99) / 1e3,
+        mib(round.memory_bytes),
+        [full, fixed]
+            .iter()
+            .flat_map(|stretch| stretch.served.wrong.values())
+            .sum::<u64>(),
+    )
+}
+
+impl Figures {
+    pub(crate) fn of(rounds: &[Round]) -> Self {
+        let totals = HOSTINGS.iter().filter_map(|hosting| {
+            let own: Vec<_> = rounds
+                .iter()
+                .filter(|round| round.hosting == hosting.name)
+                .collect();
+            let mut ready: Vec<_> = own.iter().map(|round| round.ready).collect();
+            ready.sort();
+            Some(Total {
+                name: hosting.name,
+                title: hosting.title,
+                full: Stretches::of(own.iter().map(|round| &round.full))?,
+                fixed: Stretches::of(own.iter().map(|round| &round.fixed))?,
+                memory_bytes: own.iter().map(|round| round.memory_bytes).max()?,
+                processes: own.first()?.processes,
+                ready,
+            })
+        });
+        Figures(totals.collect())
+    }
+
+    /// Requests without the right answer, in all hostings.
+    pub(crate) fn lost(&self) -> u64 {
+        self.0.iter().map(Total::lost).sum()
+    }
+
+    pub(crate) fn json(&self, plan: &Plan) -> Value {
+        let hostings: serde_json::Map<_, _> = self
+            .0
+            .iter()
+            .map(|total| (total.name.to_owned(), total.json()))
+            .collect();
+        let ratios: Vec<_> = GOALS
+            .iter()
+            .filter_map(|&(name, figure, goal)| {
+                let ratio = self.ratio(name, figure)?;
+                Some(json!({ "of": figure, "other": name, "ratio": ratio, "goal": goal }))
+            })
+            .collect();
+        json!({
+            "visits_per_second": plan.arrivals_per_second,
+            "rounds": plan.rounds,
+            "hostings": hostings,
+            "ratios": ratios,
+            "lost": self.lost(),
+        })
+    }
+
+    /// A figure of another hosting over that of Isolith.
+    fn ratio(&self, name: &str, figure: &str) -> Option<f64> {
+        let of = |name: &str| {
+            let total = self.0.iter().find(|total| total.name == name)?;
+            total.json()[figure].as_f64()
+        };
+        Some(of(name)? / of("isolith")?)
+    }
+
+    pub(crate) fn tables(&self) -> String {
+        let mut text = String::from(
+            "| at the same rate | CPU per request | p50 | p99 | p99.9 | memory | processes | ready | requests | lost |\n\
+             |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        );
+        for total in &self.0 {
+            let fixed = &total.fixed;
+            let ms = |quantile| us(&fixed.latency, quantile) / 1e3;
+            let _ = writeln!(
+                text,
+                "| {} | {:.0} µs ({}) | {:.2} ms ({}) | {:.2} ms | {:.2} ms | {:.0} MiB | {} | {:.0} ms | {} | {} |",
+                total.title,
+                fixed.cpu_us(),
+                spread(&fixed.cpu_us, 0, 1.0),
+                ms(0.5),
+                spread(&fixed.p50_us, 2, 1e3),
+                ms(0.99),
+                ms(0.999),
+                mib(total.memory_bytes),
+                total.processes,
+                total.ready().as_secs_f64() * 1e3,
+                fixed.latency.len(),
+                total.lost(),
+            );
+        }
+        text += "\n| as much as it carries | requests per second | CPU per request | requests per second and core |\n|---|---:|---:|---:|\n";
+        for total in &self.0 {
+            let cpu_us = total.full.cpu_us();
+            let _ = writeln!(
+                text,
+                "| {} | {:.0} | {cpu_us:.0} µs ({}) | {:.0} |",
+                total.title,
+                total.full.rate(),
+                spread(&total.full.cpu_us, 0, 1.0),
+                1e6 / cpu_us,
+            );
+        }
+        text += "\n| Isolith against | CPU per request, same rate | CPU per request, full | p50 | p99 | memory | time to ready |\n|---|---:|---:|---:|---:|---:|---:|\n";
+        for total in self.0.iter().filter(|total| total.name != "isolith") {
+            let times = |figure| self.ratio(total.name, figure).unwrap_or(f64::NAN);
+            let figures = [
+                "cpu_us_per_request",
+                "full_cpu_us_per_request",
+                "p50_us",
+                "p99_us",
+                "memory_mib",
+                "ready_ms",
+            ];
+            let cells: Vec<_> = figures
+                .iter()
+                .map(|figure| format!("{:.1} x less", times(figure)))
+                .collect();
+            let _ = writeln!(text, "| {} | {} |", total.title, cells.join(" | "));
+        }
+        for total in &self.0 {
+            for (wrong, count) in total.full.wrong.iter().chain(&total.fixed.wrong) {
+                let _ = writeln!(text, "\n{}: {count} x {wrong}", total.name);
+            }
+        }
+        text
+    }
+
+    /// The page for readers.
+    pub(crate) fn document(
+        &self,
+        plan: &Plan,
+        root: &Path,
+        calls: &str,
+    ) -> Result<String, Failure> {
+        let isolith = &HOSTINGS[0].command.join(" ").replace("ISOLITH", "isolith");
+        let commands = HOSTINGS
+            .iter()
+            .skip(1)
+            .map(|hosting| hosting.command.join(" "));
+        let commands: Vec<_> = commands.map(|line| format!("`{line}`")).collect();
+        let lateness = self
+            .0
+            .iter()
+            .map(|total| us(&total.fixed.lateness, 0.99))
+            .fold(0.0, f64::max);
+        let requests = self.0.first().map_or(0.0, |total| total.fixed.rate());
+        let goals = GOALS.iter().filter_map(|&(name, figure, goal)| {
+            let ratio = self.ratio(name, figure)?;
+            let met = if ratio >= goal { "reached" } else { "missed" };
+            Some(format!(
+                "| {figure}, {name} / isolith | {ratio:.1} | at least {goal:.0} | {met} |\n"
+            ))
+        });
+        Ok(format!(
+            "# The boutique on three hostings
+This page is written by `make compare`; no figure in it is by hand. The eleven services of [the boutique](../services/examples/boutique/README.md), the same logic files for all, run on Isolith, on workerd as its documentation recommends (service bindings, RPC), and as Node processes over gRPC (`@grpc/grpc-js`, protobuf), one after the other on the same machine under the same load.
+
+{tables}
+The first table is what an operator sees at a load that all of them can bear; the second what each of them can bear on this machine, which the generator shares. In brackets: the lowest and the highest of the {rounds} rounds. Memory: resident at the end of a round, what processes share counted once (PSS), the most of all rounds. Ready: from the start of the hosting's command to the first page, median. CPU: user and system time of all processes of the hosting, from `/proc`; the load generator's is not in it.
+
+| ratio | measured | goal | |
+|---|---:|---:|---|
+{goals}| requests lost, all hostings | {lost} | 0 | {lost_met} |
+
+## How it was measured
+- {visits} visits begin each second at fixed times, whatever became of those before: an open loop. They are the [Online Boutique's own mix](https://github.com/GoogleCloudPlatform/microservices-demo/blob/main/src/loadgenerator/locustfile.py) (index 1, set currency 2, browse a product 10, add to cart 2, view cart 3, check out 1), redirections included {requests:.0} requests a second, by 100 visitors with cookies. All hostings sustain it.
+- The latency of a visit's first request counts from the time at which the visit had to begin, so waiting for a busy server is in it; that of the others from the answer before. The generator itself began visits at most {lateness:.0} µs late in 99 % of cases, in the worst hosting.
+- {rounds} rounds; in each, every hosting is started anew, warmed up for {warmup} s, given as much as it carries for {full} s (10 visits in flight, so its figures have no latencies), and loaded at the fixed rate for {fixed} s. Each begins a round in its turn.
+- Every answer is checked: its status, and that the page has what it is for. The load generator (`tests/compare`) runs on the same machine, on the same two sides of loopback for all.
+- Commands: `{isolith}`; {commands}.
+
+{calls}
+## Where
+{machine}
+
+{versions}
+
+To repeat it: `make compare`. `COMPARE_RATE=40 make compare` changes the visits per second, for a slower machine.
+",
+            tables = self.tables(),
+            rounds = plan.rounds,
+            goals = goals.collect::<String>(),
+            lost = self.lost(),
+            lost_met = if self.lost() == 0 { "reached" } else { "missed" },
+            visits = plan.arrivals_per_second,
+            warmup = plan.warmup.as_secs(),
+            full = plan.full.as_secs(),
+            fixed = plan.fixed.as_secs(),
+            commands = commands.join("; "),
+            machine = machine(),
+            versions = versions(root)?,
+        ))
+    }
+}
+
+impl Total {
+    fn ready(&self) -> Duration {
+        self.ready
+            .get(self.ready.len() / 2)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn lost(&self) -> u64 {
+        self.full
+            .wrong
+            .values()
+            .chain(self.fixed.wrong.values())
+            .sum()
+    }
+
+    fn json(&self) -> Value {
+        let Total { full, fixed, .. } = self;
+        json!({
+            "cpu_us_per_request": fixed.cpu_us(),
+            "p50_us": us(&fixed.latency, 0.5),
+            "p99_us": us(&fixed.latency, 0.99),
+            "p999_us": us(&fixed.latency, 0.999),
+            "requests": fixed.latency.len(),
+            "full_cpu_us_per_request": full.cpu_us(),
+            "full_requests_per_second": full.rate(),
+            "memory_mib": mib(self.memory_bytes),
+            "processes": self.processes,
+            "ready_ms": self.ready().as_secs_f64() * 1e3,
+            "lost": self.lost(),
+            "cpu_us_by_round": fixed.cpu_us,
+            "p50_us_by_round": fixed.p50_us,
+            "full_cpu_us_by_round": full.cpu_us,
+            "generator_lateness_p99_us": us(&fixed.lateness, 0.99),
+        })
+    }
+}
+
+impl Stretches {
+    fn of<'a>(rounds: impl Iterator<Item = &'a Measured>) -> Option<Self> {
+        rounds.fold(None, |all, Measured { cpu, served }| {
+            let mut all = all.unwrap_or_else(|| Stretches {
+                latency: Histogram::new_from(&served.latency),
+                lateness: Histogram::new_from(&served.lateness),
+                cpu: Duration::ZERO,
+                took: Duration::ZERO,
+                wrong: BTreeMap::new(),
+                cpu_us: Vec::new(),
+                p50_us: Vec::new(),
+            });
+            all.latency += &served.latency;
+            all.lateness += &served.lateness;
+            all.cpu += *cpu;
+            all.took += served.took;
+            for (what, count) in &served.wrong {
+                *all.wrong.entry(what.clone()).or_default() += count;
+            }
+            all.cpu_us
+                .push(cpu.as_secs_f64() * 1e6 / served.latency.len() as f64);
+            all.p50_us.push(us(&served.latency, 0.5));
+            Some(all)
+        })
+    }
+
+    fn cpu_us(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.latency.len() as f64
+    }
+
+    fn rate(&self) -> f64 {
+        self.latency.len() as f64 / self.took.as_secs_f64()
+    }
+}
+
+fn cpu_us(Measured { cpu, served }: &Measured) -> f64 {
+    cpu.as_secs_f64() * 1e6 / served.latency.len() as f64
+}
+
+fn us(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+    histogram.value_at_quantile(quantile) as f64 / 1e3
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn spread(values: &[f64], digits: usize, unit: f64) -> String {
+    let lowest = values.iter().copied().fold(f64::INFINITY, f64::min) / unit;
+    let highest = values.iter().copied().fold(0.0, f64::max) / unit;
+    format!("{lowest:.digits$}-{highest:.digits$}")
+}
+
+/// The processor, the memory and the kernel.
+fn machine() -> String {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let (cpu, memory) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
+    let field = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or_else(String::new, |line| {
+            line.trim_start_matches([' ', '\t', ':']).to_owned()
+        })
+    };
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kib = field(&memory, "MemTotal");
+    let kib: f64 = kib.trim_end_matches(" kB").parse().unwrap_or_default();
+    format!(
+        "{cores} x {}, {:.0} GiB of memory, Linux {}.",
+        field(&cpu, "model name"),
+        kib / f64::from(1 << 20),
+        read("/proc/sys/kernel/osrelease").trim(),
+    )
+}
+
+fn versions(root: &Path) -> Result<String, Failure> {
+    let hosting = root.join("services/examples/boutique/hosting");
+    let said = |program: &Path| -> Result<String, Failure> {
+        let output = Command::new(program).arg("--version").output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let isolith = said(&root.join("target/release/isolith"))?;
+    let node = said(Path::new("node"))?;
+    let package = std::fs::read_to_string(hosting.join("package.json"))?;
+    let package: Value = serde_json::from_str(&package)?;
+    let packages = package["dependencies"].as_object().into_iter().flatten();
+    let packages: Vec<_> = packages
+        .map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or_default()))
+        .collect();
+    Ok(format!("{isolith}; Node {node}; {}.", packages.join(", ")))
+}
