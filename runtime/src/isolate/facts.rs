@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::IsolateLimits;
-use super::wire::{IN_RING, OUT_RING, RECORD_WORDS, RING_RECORDS};
+use super::wire::{IN_RING, OUT_RING, OUTBOX_BYTES, RECORD_WORDS, RING_BYTES, RING_RECORDS};
+use crate::limits::Limits;
 use crate::program::Program;
 
 /// What the glue's `attach` gets to know.
@@ -110,16 +111,41 @@ impl<'a> Facts<'a> {
                 })
                 .collect(),
             wasm: program.grants.wasm,
-            config: Config {
-                record_words: RECORD_WORDS,
-                ring_records: RING_RECORDS,
-                in_ring: IN_RING,
-                out_ring: OUT_RING,
-                small_bytes: limits.move_threshold_bytes,
-                move_threshold_bytes: limits.move_threshold_bytes,
-                message_bytes: limits.message_bytes,
-                stream_window_bytes: limits.stream_window_bytes,
-            },
+            config: Config::of(limits),
+        }
+    }
+}
+
+impl Config {
+    fn of(limits: &IsolateLimits) -> Self {
+        Config {
+            record_words: RECORD_WORDS,
+            ring_records: RING_RECORDS,
+            in_ring: IN_RING,
+            out_ring: OUT_RING,
+            small_bytes: limits.move_threshold_bytes,
+            move_threshold_bytes: limits.move_threshold_bytes,
+            message_bytes: limits.message_bytes,
+            stream_window_bytes: limits.stream_window_bytes,
+        }
+    }
+}
+
+/// What the snapshot's warm-up gets to know of the wire.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WireFacts {
+    ring_bytes: usize,
+    outbox_bytes: usize,
+    config: Config,
+}
+
+impl Default for WireFacts {
+    fn default() -> Self {
+        WireFacts {
+            ring_bytes: RING_BYTES,
+            outbox_bytes: OUTBOX_BYTES,
+            config: Config::of(&IsolateLimits::from(&Limits::default())),
         }
     }
 }

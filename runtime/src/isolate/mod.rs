@@ -744,6 +744,15 @@ impl IsolateLimits {
     fn of(program: &Program, limits: &Limits) -> Self {
         IsolateLimits {
             heap_mib: program.heap_mib.unwrap_or(limits.heap_mib),
+            ..Self::from(limits)
+        }
+    }
+}
+
+impl From<&Limits> for IsolateLimits {
+    fn from(limits: &Limits) -> Self {
+        IsolateLimits {
+            heap_mib: limits.heap_mib,
             move_threshold_bytes: limits.move_threshold_bytes.min(wire::OUTBOX_BYTES / 4),
             message_bytes: limits.message_bytes,
             stream_window_bytes: limits.stream_window_bytes,

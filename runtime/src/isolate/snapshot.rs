@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+use super::facts::WireFacts;
 use super::native;
 use crate::host;
 
@@ -38,6 +39,9 @@ static GLUE_JS: v8::OneByteConst = v8::String::create_external_onebyte_const(
 static MESSAGE_JS: v8::OneByteConst =
     v8::String::create_external_onebyte_const(isolith_capnp::MESSAGE_JS.as_bytes());
 
+static WARM_JS: v8::OneByteConst =
+    v8::String::create_external_onebyte_const(include_bytes!("../js/warm.js"));
+
 /// Index of the glue object in the snapshot's context data.
 const GLUE: usize = 0;
 
@@ -52,7 +56,11 @@ pub(super) fn external_references() -> Cow<'static, [v8::ExternalReference]> {
     let references = REFERENCES.get_or_init(|| {
         let mut references = host::external_references();
         references.extend(native::external_references());
-        for text in [&raw const GLUE_JS, &raw const MESSAGE_JS] {
+        for text in [
+            &raw const GLUE_JS,
+            &raw const MESSAGE_JS,
+            &raw const WARM_JS,
+        ] {
             references.push(v8::ExternalReference {
                 pointer: text.cast_mut().cast(),
             });
@@ -91,7 +99,7 @@ fn create() -> Result<Box<[u8]>, SnapshotError> {
         v8::scope!(let scope, &mut isolate);
         let context = v8::Context::new(scope, v8::ContextOptions::default());
         let scope = &mut v8::ContextScope::new(scope, context);
-        match build(scope, context) {
+        match build(scope, context).and_then(|glue| warm_up(scope).map(|()| glue)) {
             Ok(glue) => {
                 scope.set_default_context(context);
                 scope.add_context_data(context, glue);
@@ -144,6 +152,25 @@ fn build<'s>(
     call(scope, "isolith:glue", make_glue, &arguments)?
         .try_into()
         .map_err(|_| SnapshotError("the glue returned no object".into()))
+}
+
+/// Calls what every service calls, in a context of its own. The same texts are the same functions to
+/// V8, so they are then compiled in the snapshot's context, too.
+fn warm_up(scope: &mut v8::PinScope<'_, '_>) -> Result<(), SnapshotError> {
+    v8::scope!(let scope, scope);
+    let context = v8::Context::new(scope, v8::ContextOptions::default());
+    let scope = &mut v8::ContextScope::new(scope, context);
+    let glue = build(scope, context)?;
+    let wire = serde_v8::to_v8(scope, WireFacts::default())
+        .map_err(|error| SnapshotError(error.to_string()))?;
+    let warm = evaluate(scope, "isolith:warm", &WARM_JS)?;
+    let check = call(scope, "isolith:warm", warm, &[glue.into(), wire])?;
+    scope.perform_microtask_checkpoint();
+    let check = check
+        .try_into()
+        .map_err(|_| SnapshotError("the warm-up returned no function".into()))?;
+    call(scope, "isolith:warm", check, &[])?;
+    Ok(())
 }
 
 fn take<'s>(

@@ -30,6 +30,8 @@ const IN_NEXT: usize = 2;
 pub(super) const IN_RING: usize = 16;
 /// Where the out-ring begins, in words.
 pub(super) const OUT_RING: usize = IN_RING + RING_RECORDS * RECORD_WORDS;
+/// Bytes of both rings, with the words before them.
+pub(super) const RING_BYTES: usize = WORDS * 4;
 const WORDS: usize = OUT_RING + RING_RECORDS * RECORD_WORDS;
 
 /// What a record says.
@@ -254,7 +256,7 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn new() -> Self {
         Wire {
-            rings: Memory::paged(WORDS * 4),
+            rings: Memory::paged(RING_BYTES),
             outbox: Memory::paged(OUTBOX_BYTES),
         }
     }
