@@ -29,8 +29,14 @@ impl Shard {
         tracing::warn!(%bundle, %error, "code was ended");
         // It may have come together in many turns.
         let of_request = cut.root.map(|root| isolate.usage.borrow().of(root));
-        let used = self.ledger.turn_used().max(of_request.unwrap_or_default());
-        match self.flooder(isolate, cut) {
+        let in_turn = self.ledger.turn_used();
+        let used = in_turn.max(of_request.unwrap_or_default());
+        let flooder = match in_turn > used / 2 {
+            // A call that takes long, and no flood of short ones.
+            true => None,
+            false => self.flooder(isolate, cut),
+        };
+        match flooder {
             None => self.strike(isolate, used),
             Some(caller) => {
                 isolate.gate.excuse();
