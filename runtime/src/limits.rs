@@ -149,7 +149,7 @@ impl Default for Limits {
             heap_mib: 256,
             parked_shards_max: 8,
             cpu_ms_per_request: 50,
-            cpu_ms_wasted: 50,
+            cpu_ms_wasted: 75,
             cpu_ms_per_load: 5_000,
             background: Duration::from_secs(30),
             drain: Duration::from_secs(300),

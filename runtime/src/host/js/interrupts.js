@@ -11,6 +11,12 @@
     parse(text, reviver) { return JSONParse(text, reviver); },
     stringify(value, replacer, space) { return JSONStringify(value, replacer, space); },
   };
-  ObjectDefineProperty(JSON, "parse", { __proto__: null, value: parse });
-  ObjectDefineProperty(JSON, "stringify", { __proto__: null, value: stringify });
+  // Libraries look whether these are native. Bound functions say that they are.
+  for (const { name, bound } of [
+    { name: "parse", bound: parse.bind(undefined) },
+    { name: "stringify", bound: stringify.bind(undefined) },
+  ]) {
+    ObjectDefineProperty(bound, "name", { __proto__: null, value: name });
+    ObjectDefineProperty(JSON, name, { __proto__: null, value: bound });
+  }
 })
