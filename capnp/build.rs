@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .file("schema/bundle.capnp")
         .file("schema/control.capnp")
         .file("schema/error.capnp")
+        .file("schema/rpc.capnp")
         .compile()?;
     capnpc::codegen::CodeGenerationCommand::new()
         .output_directory(env::var("OUT_DIR")?)

@@ -8,7 +8,7 @@
 //!                              two of them ──compat::check──▶ reasons why not
 //! ```
 //!
-//! - [`bundle_capnp`], [`control_capnp`], [`error_capnp`]: the Rust code of `schema/*.capnp`.
+//! - [`bundle_capnp`], [`control_capnp`], [`error_capnp`], [`rpc_capnp`]: the Rust code of `schema/*.capnp`.
 //! - [`schema`] runs the Cap'n Proto compiler, a wasm module inside a crate: no `capnp` is needed on
 //!   the machine, here or in a user's project.
 //! - [`model`] is the only reader of compiled schemas; the others stand on it.
@@ -89,4 +89,10 @@ pub mod control_capnp {
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::unwrap_used)]
 pub mod error_capnp {
     include!(concat!(env!("OUT_DIR"), "/error_capnp.rs"));
+}
+
+/// What clients outside ask first: `schema/rpc.capnp`.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::unwrap_used)]
+pub mod rpc_capnp {
+    include!(concat!(env!("OUT_DIR"), "/rpc_capnp.rs"));
 }

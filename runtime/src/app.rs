@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::select_all;
@@ -19,9 +20,11 @@ use crate::control::{ControlServer, Service, user_name};
 use crate::data_dir::DataDir;
 use crate::deployment::{Deployment, Stores};
 use crate::ingress::Ingress;
+use crate::ingress::admission::Admissions;
 use crate::limits::Limits;
 use crate::overrides::{self, OverrideQueue};
 use crate::park::park_on_failure;
+use crate::rpc::RpcListener;
 use crate::shard::{self, ShardHandle, ShardLife};
 use crate::state::Author;
 use crate::trace::Trace;
@@ -71,7 +74,12 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
     let http = config.http.clone();
     let pin_key = data_dir.pin_key()?;
     let (overrides, queue) = overrides::queue();
-    let bound = Ingress::bind(http.clone(), config.routing.clone(), pin_key, overrides).await;
+    let admissions = Arc::new(Admissions {
+        routing: config.routing.clone(),
+        pin_key,
+        overrides,
+    });
+    let bound = Ingress::bind(http.clone(), Arc::clone(&admissions)).await;
     let ingress = bound.map_err(|error| format!("cannot listen on {}: {error}", http.listen))?;
     let allowed = config.control.allow_uids.clone();
     let mut control = ControlServer::bind(data_dir.control_socket(), allowed)?;
@@ -81,6 +89,8 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
         let address = control.listen(listen.address, tls).await?;
         tracing::info!("control over mutual TLS at {address}");
     }
+    let rpc = config.rpc().map(|rpc| RpcListener::bind(rpc, admissions));
+    let rpc = rpc.transpose()?;
 
     let limits = Limits {
         move_threshold_bytes: config.runtime.move_threshold_bytes,
@@ -130,7 +140,10 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
         started: Instant::now(),
         call_timeout: http.request_timeout,
     };
-    if let Err(error) = announce(&ingress, &control) {
+    let rpc_places = rpc.as_ref().map(RpcListener::places).unwrap_or_default();
+    let rpc = rpc.map(|rpc| rpc.serve(deployment.shards().to_vec()));
+    let rpc = rpc.transpose()?;
+    if let Err(error) = announce(&ingress, &control, &rpc_places) {
         // Whoever reads it may have left; that is no reason not to serve.
         tracing::warn!("standard output cannot be written: {error}");
     }
@@ -143,7 +156,7 @@ async fn run(config: AppConfig, data_dir: DataDir) -> Result<(), Failure> {
         failure = supervise(&deployment, &ingress, parked_shards_max) => Err(failure),
         () = signals.stop() => Ok(()),
     };
-    drop((ingress, control));
+    drop((ingress, control, rpc));
     tracing::info!(
         "stopping: no new connections; those open have {:?}",
         http.drain_timeout
@@ -205,10 +218,13 @@ async fn serve_overrides(deployment: &Rc<Deployment>, mut queue: OverrideQueue) 
 }
 
 /// Tells whoever started the process where it can be reached: all that standard output gets.
-fn announce(ingress: &Ingress, control: &ControlServer) -> io::Result<()> {
+fn announce(ingress: &Ingress, control: &ControlServer, rpc: &[String]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "listening on http://{}", ingress.address())?;
     writeln!(out, "control socket {}", control.path().display())?;
+    for place in rpc {
+        writeln!(out, "{place}")?;
+    }
     out.flush()
 }
 

@@ -7,6 +7,7 @@ mod control;
 mod given;
 mod rollouts;
 mod routing;
+mod rpc;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -25,6 +26,7 @@ pub(crate) use rollouts::{
     parse_wait, parse_weight,
 };
 pub(crate) use routing::{OverrideGate, Routing, StickyKey};
+pub(crate) use rpc::{Exported, Rpc, Tls};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::de::{DeTable, DeValue};
 
@@ -53,6 +55,7 @@ const KEYS: &[(&str, &[&str])] = &[
         ],
     ),
     ("routing", Routing::KEYS),
+    ("rpc", Rpc::KEYS),
     ("trace", TraceSettings::KEYS),
     ("runtime", &["shards", "move_threshold_bytes"]),
     ("limits", Limits::KEYS),
@@ -76,6 +79,8 @@ pub(crate) struct AppConfig {
     pub(crate) http: Http,
     #[serde(default)]
     pub(crate) routing: Routing,
+    /// `None`: clients outside have HTTP alone.
+    rpc: Option<Rpc>,
     /// `None`: nothing is traced.
     pub(crate) trace: Option<TraceSettings>,
     #[serde(default)]
@@ -196,6 +201,9 @@ impl AppConfig {
             let hint = "name bundle files, such as `bundles = [\"dist/*.isolith\"]`";
             return Err(Problem::new(name, "[app] bundles names no file", hint).into());
         }
+        if let Some(Err(reason)) = config.rpc.as_ref().map(Rpc::check) {
+            return Err(Problem::new(name, format!("[rpc]: {reason}"), "").into());
+        }
         for (rollout, table) in &mut config.rollouts {
             table.check().map_err(|error| {
                 Problem::new(name, format!("[rollouts.{rollout}]: {error}"), "")
@@ -234,6 +242,19 @@ impl AppConfig {
     /// Where bundles, the control socket and the process's lock are kept.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.dir().join(&self.app.data_dir)
+    }
+
+    /// `[rpc]`, its files found.
+    pub(crate) fn rpc(&self) -> Option<Rpc> {
+        let mut rpc = self.rpc.clone()?;
+        let find = |file: &mut PathBuf| *file = self.dir().join(&*file);
+        rpc.socket.iter_mut().for_each(find);
+        if let Some(tls) = &mut rpc.tls {
+            find(&mut tls.certificates);
+            find(&mut tls.key);
+            tls.client_authorities.iter_mut().for_each(find);
+        }
+        Some(rpc)
     }
 
     /// The file of the trace.

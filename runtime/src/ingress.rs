@@ -6,7 +6,7 @@
 //! ([`Shard::admit`](crate::shard::Shard::admit)) and holds its pin until its response's body was
 //! taken or dropped.
 
-mod admission;
+pub(crate) mod admission;
 mod connection;
 mod exchange;
 mod request;
@@ -25,10 +25,9 @@ use http::header::HeaderName;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::config::{Http, Routing};
-use crate::overrides::Overrides;
-use crate::pin_token::PinKey;
+use crate::config::Http;
 use crate::shard::{ServeConnection, ShardHandle};
+use admission::Admissions;
 use connection::serve;
 pub(crate) use request::{connection_options, is_hop_by_hop};
 
@@ -51,11 +50,7 @@ const HAND_OVER_TRIES: usize = 50;
 /// What every connection needs to know. Shared by all shards.
 pub(crate) struct Settings {
     pub(crate) http: Http,
-    pub(crate) routing: Routing,
-    /// Signs and checks pin tokens.
-    pin_key: PinKey,
-    /// Finds the sets of requests that name versions.
-    overrides: Overrides,
+    admissions: Arc<Admissions>,
     /// Where connections come in, the port resolved.
     pub(crate) address: SocketAddr,
     /// One permit for each connection that may be open.
@@ -73,20 +68,13 @@ impl Ingress {
     ///
     /// # Errors
     /// If the address is taken or not this machine's.
-    pub(crate) async fn bind(
-        http: Http,
-        routing: Routing,
-        pin_key: PinKey,
-        overrides: Overrides,
-    ) -> io::Result<Self> {
+    pub(crate) async fn bind(http: Http, admissions: Arc<Admissions>) -> io::Result<Self> {
         let listener = TcpListener::bind(http.listen).await?;
         let address = listener.local_addr()?;
         let slots = Semaphore::new(http.max_connections);
         let settings = Arc::new(Settings {
             http,
-            routing,
-            pin_key,
-            overrides,
+            admissions,
             address,
             slots,
         });

@@ -21,6 +21,7 @@ mod park;
 mod pin_token;
 mod platform;
 mod program;
+mod rpc;
 mod sample;
 mod script;
 mod shard;

@@ -51,6 +51,8 @@ mod rollouts;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod rpc;
+#[cfg(test)]
 mod soak;
 #[cfg(test)]
 mod tidy;
@@ -59,3 +61,16 @@ mod trace;
 
 #[cfg(test)]
 mod support;
+
+/// The schema of the case `rpc`.
+#[cfg(test)]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::all,
+    clippy::unwrap_used
+)]
+mod auth_capnp {
+    include!(concat!(env!("OUT_DIR"), "/auth_capnp.rs"));
+}

@@ -17,6 +17,7 @@ use isolith_versions::{RoutingTable, ServiceName};
 
 use crate::config::{Http, Routing};
 use crate::ingress::Ingress;
+use crate::ingress::admission::Admissions;
 use crate::limits::Limits;
 use crate::overrides;
 use crate::pin_token::PinKey;
@@ -152,8 +153,12 @@ async fn measure_one(kind: &'static str, time: Duration) -> Result<Borne, Error>
         listen: ([127, 0, 0, 1], 0).into(),
         ..Http::default()
     };
-    let key = PinKey::open(&folder.path().join("pin.key"))?;
-    let ingress = Ingress::bind(http, Routing::default(), key, overrides).await?;
+    let admissions = Admissions {
+        routing: Routing::default(),
+        pin_key: PinKey::open(&folder.path().join("pin.key"))?,
+        overrides,
+    };
+    let ingress = Ingress::bind(http, Arc::new(admissions)).await?;
     let (entry, limits) = (ServiceName::new("front")?, Limits::default());
     let shard = shard::spawn(0, limits, routing, entry, None, ingress.server())?;
     for program in programs {

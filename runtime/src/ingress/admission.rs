@@ -9,23 +9,46 @@ use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 use isolith_versions::evidence::Choice;
 use isolith_versions::{RequestHead, seeded, sticky_key};
 
-use super::{OVERRIDE, PIN, Settings};
-use crate::config::{OverrideGate, StickyKey};
+use super::{OVERRIDE, PIN};
+use crate::config::{OverrideGate, Routing, StickyKey};
 use crate::error::{CallError, ErrorKind};
 use crate::http_error::Problem;
-use crate::overrides::{self, OverrideError};
-use crate::pin_token::TokenError;
+use crate::overrides::{self, OverrideError, Overrides};
+use crate::pin_token::{PinKey, TokenError};
 use crate::shard::{Arrival, Pin, Shard};
 
+/// What decides about admissions. Shared by all shards and by all ways in.
+pub(crate) struct Admissions {
+    pub(crate) routing: Routing,
+    /// Signs and checks pin tokens.
+    pub(crate) pin_key: PinKey,
+    /// Finds the sets of requests that name versions.
+    pub(crate) overrides: Overrides,
+}
+
+/// What a request says about its versions.
+pub(crate) struct Asked<'a> {
+    /// A pin token.
+    pub(crate) token: Option<&'a [u8]>,
+    /// A dictionary of versions, in as many lines as it came in.
+    pub(crate) overrides: Vec<&'a [u8]>,
+    /// What decides what a rollout shows to the client: see [`sticky_key`].
+    pub(crate) key: u64,
+    /// What the routing table's rules see.
+    pub(crate) head: &'a dyn RequestHead,
+    /// Whether it comes from this machine.
+    pub(crate) is_loopback: bool,
+}
+
 /// A request that has its pin.
-pub(super) struct Admitted {
-    pub(super) pin: Pin,
+pub(crate) struct Admitted {
+    pub(crate) pin: Pin,
     /// What the response carries.
-    pub(super) token: Option<HeaderValue>,
+    pub(crate) token: Option<String>,
 }
 
 /// Why a request was not admitted.
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// What it asks for cannot be given.
     Asked(Problem),
     /// What admission itself met.
@@ -36,88 +59,82 @@ pub(super) enum Refusal {
 ///
 /// A request that presents a pin token or an override gets the set that it asks for or an error,
 /// and never another set (P6). The response to a token carries the same token.
-pub(super) async fn admit<B>(
+pub(crate) async fn admit(
     shard: &Rc<Shard>,
-    settings: &Settings,
-    request: &Request<B>,
-    is_loopback: bool,
+    admissions: &Admissions,
+    asked: Asked<'_>,
     arrival: Arrival,
 ) -> Result<Admitted, Refusal> {
-    let headers = request.headers();
-    let token = single_token(headers)?.filter(|_| !seeded("retry-readmits"));
-    let overrides = headers.contains_key(OVERRIDE) && !seeded("override-ignored");
+    let token = asked.token.filter(|_| !seeded("retry-readmits"));
+    let overrides = !asked.overrides.is_empty() && !seeded("override-ignored");
     let pin = match (token, overrides) {
         (None, false) => {
-            let key = key(&settings.routing.key, headers);
-            let pin = shard.admit(key, Some(&Head(request)), arrival);
+            let pin = shard.admit(asked.key, Some(asked.head), arrival);
             pin.map_err(Refusal::Failed)?
         }
         (Some(token), false) => {
             return Ok(Admitted {
-                pin: by_token(shard, settings, token, arrival)?,
-                token: Some(token.clone()),
+                pin: by_token(shard, admissions, token, arrival)?,
+                token: Some(String::from_utf8_lossy(token).into_owned()),
             });
         }
-        (None, true) => by_override(shard, settings, request, is_loopback, arrival).await?,
+        (None, true) => by_override(shard, admissions, asked, arrival).await?,
         (Some(_), true) => {
             let text = "the request has both an isolith-pin and an isolith-override header: one of \
                         them has to go";
-            return Err(asked(Problem::bad_request(text)));
+            return Err(refused(Problem::bad_request(text)));
         }
     };
-    let token = token_for(settings, &pin);
+    let token = token_for(admissions, &pin);
     Ok(Admitted { pin, token })
 }
 
 fn by_token(
     shard: &Rc<Shard>,
-    settings: &Settings,
-    token: &HeaderValue,
+    admissions: &Admissions,
+    token: &[u8],
     arrival: Arrival,
 ) -> Result<Pin, Refusal> {
-    if !settings.routing.pin_token {
-        return Err(asked(Problem::bad_request(
+    if !admissions.routing.pin_token {
+        return Err(refused(Problem::bad_request(
             "pin tokens are not taken here: leave the isolith-pin header out",
         )));
     }
-    let set = settings
+    let set = admissions
         .pin_key
-        .read(token.as_bytes(), SystemTime::now())
-        .map_err(|error| asked(Problem::pin_token(&error)))?;
+        .read(token, SystemTime::now())
+        .map_err(|error| refused(Problem::pin_token(&error)))?;
     shard
         .admit_to(set, Choice::Token, arrival)
         .map_err(|error| match error.kind {
-            ErrorKind::PinnedVersionGone => asked(Problem::pinned_version_gone(&set.short())),
+            ErrorKind::PinnedVersionGone => refused(Problem::pinned_version_gone(&set.short())),
             _ => Refusal::Failed(error),
         })
 }
 
-async fn by_override<B>(
+async fn by_override(
     shard: &Rc<Shard>,
-    settings: &Settings,
-    request: &Request<B>,
-    is_loopback: bool,
+    admissions: &Admissions,
+    asked: Asked<'_>,
     arrival: Arrival,
 ) -> Result<Pin, Refusal> {
-    match settings.routing.overrides {
+    match admissions.routing.overrides {
         OverrideGate::Any => {}
-        OverrideGate::Loopback if is_loopback => {}
+        OverrideGate::Loopback if asked.is_loopback => {}
         OverrideGate::Loopback | OverrideGate::Off => {
-            return Err(asked(Problem::override_forbidden()));
+            return Err(refused(Problem::override_forbidden()));
         }
     }
-    let headers = request.headers();
-    let lines = headers.get_all(OVERRIDE).iter().map(HeaderValue::as_bytes);
+    let lines = asked.overrides.into_iter();
     let versions = overrides::parse(lines).map_err(|reason| {
-        asked(Problem::bad_request(format!(
+        refused(Problem::bad_request(format!(
             "the isolith-override header: {reason}"
         )))
     })?;
-    let key = key(&settings.routing.key, headers);
-    let base = shard.set_in_force(key, Some(&Head(request)));
-    let set = settings.overrides.set_for(versions, base).await;
+    let base = shard.set_in_force(asked.key, Some(asked.head));
+    let set = admissions.overrides.set_for(versions, base).await;
     let set = set.map_err(|error| match error {
-        OverrideError::Refused(reason) => asked(Problem::override_refused(reason.to_string())),
+        OverrideError::Refused(reason) => refused(Problem::override_refused(reason.to_string())),
         OverrideError::Busy => {
             Refusal::Failed(CallError::host(ErrorKind::Overloaded, error.to_string()))
         }
@@ -128,13 +145,31 @@ async fn by_override<B>(
 }
 
 /// The token of a set that the request was given without one.
-fn token_for(settings: &Settings, pin: &Pin) -> Option<HeaderValue> {
-    if !settings.routing.pin_token {
+fn token_for(admissions: &Admissions, pin: &Pin) -> Option<String> {
+    if !admissions.routing.pin_token {
         return None;
     }
-    let expires = SystemTime::now() + settings.routing.pin_token_lifetime;
-    let token = settings.pin_key.sign(pin.set().digest(), expires);
-    HeaderValue::try_from(token).ok()
+    let expires = SystemTime::now() + admissions.routing.pin_token_lifetime;
+    Some(admissions.pin_key.sign(pin.set().digest(), expires))
+}
+
+impl<'a> Asked<'a> {
+    /// What an HTTP request says.
+    pub(super) fn of<B>(
+        head: &'a Head<'a, B>,
+        routing: &Routing,
+        is_loopback: bool,
+    ) -> Result<Self, Refusal> {
+        let headers = head.0.headers();
+        let overrides = headers.get_all(OVERRIDE).iter();
+        Ok(Asked {
+            token: single_token(headers)?.map(HeaderValue::as_bytes),
+            overrides: overrides.map(HeaderValue::as_bytes).collect(),
+            key: key(&routing.key, headers),
+            head,
+            is_loopback,
+        })
+    }
 }
 
 /// The request's only pin token.
@@ -142,7 +177,7 @@ fn single_token(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Refusal> {
     let mut tokens = headers.get_all(PIN).iter();
     match (tokens.next(), tokens.next()) {
         (token, None) => Ok(token),
-        (_, Some(_)) => Err(asked(Problem::pin_token(&TokenError::Forged))),
+        (_, Some(_)) => Err(refused(Problem::pin_token(&TokenError::Forged))),
     }
 }
 
@@ -166,12 +201,12 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
         .find_map(|rest| rest.strip_prefix(b"="))
 }
 
-fn asked(problem: Problem) -> Refusal {
+fn refused(problem: Problem) -> Refusal {
     Refusal::Asked(problem)
 }
 
 /// A request as the routing table's rules see it.
-struct Head<'a, B>(&'a Request<B>);
+pub(super) struct Head<'a, B>(pub(super) &'a Request<B>);
 
 impl<B> RequestHead for Head<'_, B> {
     fn method(&self) -> &str {

@@ -7,7 +7,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_
 use http::{Method, Request, Response};
 use hyper::body::{Body as _, Incoming};
 
-use super::admission::{self, Admitted, Refusal};
+use super::admission::{self, Admitted, Asked, Head, Refusal};
 use super::request::{self, Upload};
 use super::response::{self, ResponseBody};
 use super::shadow::{self, ShadowRequest};
@@ -84,7 +84,7 @@ pub(super) async fn respond(
         put(headers, SET, pin.set().digest().short());
         headers.insert(EPOCH, pin.epoch().into());
         if let Some(token) = token {
-            headers.insert(PIN, token);
+            put(headers, PIN, token);
         }
         pin
     });
@@ -106,7 +106,12 @@ async fn admit(
     if request.body().size_hint().lower() > limit {
         return Err(Problem::body_too_large(limit));
     }
-    match admission::admit(shard, settings, request, is_loopback, arrival).await {
+    let seen = Head(request);
+    let admitted = async {
+        let asked = Asked::of(&seen, &settings.admissions.routing, is_loopback)?;
+        admission::admit(shard, &settings.admissions, asked, arrival).await
+    };
+    match admitted.await {
         Ok(admitted) => Ok((head, admitted)),
         Err(Refusal::Asked(problem)) => Err(problem),
         Err(Refusal::Failed(error)) => Err(failed(&error, settings, arrival.id)),

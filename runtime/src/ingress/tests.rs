@@ -12,14 +12,15 @@ use http_body::Body as _;
 use isolith_versions::{Combinations, RoutingTable, VersionSet};
 use tokio::sync::Semaphore;
 
-use super::admission::{Admitted, Refusal, admit};
+use super::admission::{Admissions, Admitted, Asked, Head, Refusal, admit};
 use super::response::build;
 use super::*;
-use crate::config::OverrideGate;
+use crate::config::{OverrideGate, Routing};
 use crate::http::{HttpRequest, RequestId};
 use crate::http_error::Problem;
 use crate::limits::Limits;
 use crate::overrides::{self, OverrideQueue};
+use crate::pin_token::PinKey;
 use crate::program::Program;
 use crate::sample::{Sample, SampleSchema, serve_samples, solve_samples};
 use crate::shard::{Arrival, Pin, Shard};
@@ -96,12 +97,14 @@ fn on_world<F: Future<Output = ()>>(test: impl FnOnce(World) -> F) {
         let (queue, asked) = overrides::queue();
         let settings = Settings {
             http: Http::default(),
-            routing: Routing {
-                overrides: OverrideGate::Any,
-                ..Routing::default()
-            },
-            pin_key: PinKey::open(&folder.path().join("key")).unwrap(),
-            overrides: queue,
+            admissions: Arc::new(Admissions {
+                routing: Routing {
+                    overrides: OverrideGate::Any,
+                    ..Routing::default()
+                },
+                pin_key: PinKey::open(&folder.path().join("key")).unwrap(),
+                overrides: queue,
+            }),
             address: ([127, 0, 0, 1], 1).into(),
             slots: Semaphore::new(1),
         };
@@ -138,7 +141,9 @@ impl World {
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        admit(&self.shard, &self.settings, &request, true, arrival()).await
+        let (head, admissions) = (Head(&request), &self.settings.admissions);
+        let asked = Asked::of(&head, &admissions.routing, true)?;
+        admit(&self.shard, admissions, asked, arrival()).await
     }
 }
 
@@ -169,7 +174,7 @@ fn refused(admitted: Result<Admitted, Refusal>) -> Problem {
 fn a_retry_with_its_token_gets_its_set_or_an_error() {
     on_world(|world| async move {
         let first = world.admit(&[]).await.ok().unwrap();
-        let token = first.token.unwrap().to_str().unwrap().to_owned();
+        let token = first.token.unwrap();
         world.move_on("2.0.0").await;
         assert_eq!(auth_of(&world.admit(&[]).await.ok().unwrap().pin), "2.0.0");
         let retried = world.admit(&[("isolith-pin", &token)]).await.ok().unwrap();

@@ -125,6 +125,28 @@ impl Memory {
     }
 }
 
+/// A backing store that owns `words`.
+pub(super) fn store_of_words(words: Vec<capnp::Word>) -> v8::SharedRef<v8::BackingStore> {
+    let words = words.into_boxed_slice();
+    let (count, pointer) = (words.len(), Box::into_raw(words).cast::<c_void>());
+    // SAFETY: the pointer is good for so many bytes until `free_words` is called with it, once.
+    let store = unsafe {
+        v8::ArrayBuffer::new_backing_store_from_ptr(
+            pointer,
+            count * 8,
+            free_words,
+            std::ptr::null_mut(),
+        )
+    };
+    store.make_shared()
+}
+
+unsafe extern "C" fn free_words(data: *mut c_void, len: usize, _: *mut c_void) {
+    let words = std::ptr::slice_from_raw_parts_mut(data.cast::<capnp::Word>(), len / 8);
+    // SAFETY: `data` came from a box of so many words.
+    drop(unsafe { Box::from_raw(words) });
+}
+
 fn layout(len: usize) -> Layout {
     // The sizes are small constants of this crate or lengths already bounded by `Limits`.
     Layout::from_size_align(len.max(1), ALIGN).unwrap_or(Layout::new::<u128>())

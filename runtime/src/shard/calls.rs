@@ -5,15 +5,16 @@ use std::time::Instant;
 
 use slotmap::SlotMap;
 
+use super::party::Party;
 use crate::isolate::Isolate;
 use crate::isolate::keys::{CallKey, RootKey};
 
-/// One call from an isolate to another, while the caller waits.
+/// One call from one party to another, while the caller waits.
 pub(crate) struct Call {
-    pub(crate) caller: Rc<Isolate>,
+    pub(crate) caller: Party,
     /// The index of the caller's pending promise.
     pub(crate) pending: i32,
-    pub(crate) callee: Rc<Isolate>,
+    pub(crate) callee: Party,
     pub(crate) root: RootKey,
     /// When it began, of the calls whose duration is looked at.
     pub(crate) since: Option<Instant>,
@@ -73,9 +74,12 @@ impl CallTable {
     }
 
     /// Settles the call that `callee` answers; `None` if it has no such call, or keeps its answer.
-    pub(crate) fn settle(&mut self, key: CallKey, callee: &Rc<Isolate>) -> Option<Call> {
+    pub(crate) fn settle<P>(&mut self, key: CallKey, callee: &P) -> Option<Call>
+    where
+        Party: PartialEq<P>,
+    {
         match self.calls.get(key) {
-            Some(call) if Rc::ptr_eq(&call.callee, callee) && call.answer == Answer::Once => {
+            Some(call) if call.callee == *callee && call.answer == Answer::Once => {
                 self.calls.remove(key)
             }
             _ => None,
@@ -86,7 +90,7 @@ impl CallTable {
     /// calls.
     pub(crate) fn root_at(&self, callee: &Rc<Isolate>) -> Option<RootKey> {
         let mut calls = self.calls.values();
-        let call = calls.find(|call| call.is_under_way() && Rc::ptr_eq(&call.callee, callee))?;
+        let call = calls.find(|call| call.is_under_way() && call.callee == *callee)?;
         Some(call.root)
     }
 
@@ -108,10 +112,13 @@ impl CallTable {
 
     /// The call that this pending promise of `caller` stands for. Takes time in proportion to all
     /// calls.
-    pub(crate) fn find(&self, caller: &Rc<Isolate>, pending: i32) -> Option<CallKey> {
+    pub(crate) fn find<P>(&self, caller: &P, pending: i32) -> Option<CallKey>
+    where
+        Party: PartialEq<P>,
+    {
         self.calls
             .iter()
-            .find(|(_, call)| call.pending == pending && Rc::ptr_eq(&call.caller, caller))
+            .find(|(_, call)| call.pending == pending && call.caller == *caller)
             .map(|(key, _)| key)
     }
 

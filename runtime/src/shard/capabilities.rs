@@ -1,19 +1,20 @@
 //! Capabilities: which objects of which isolates travel, who holds them, and for which request.
 //!
-//! A capability is made when an isolate passes one of its objects to another in the name of a
+//! A capability is made when a party passes one of its objects to another in the name of a
 //! request, and belongs to that request: P4. It is gone when its last holder lets go or when the
 //! request ends, whichever comes first; the isolates that keep something for the request are told,
 //! so that neither side waits for a garbage collection. Nothing here runs JavaScript.
 
-use std::rc::Rc;
+use std::collections::HashMap;
 
 use slotmap::{Key, SlotMap, SparseSecondaryMap};
 
-use crate::isolate::Isolate;
 use crate::isolate::keys::{CallKey, CapabilityKey, RootKey, to_words};
 use crate::isolate::wire::{Passed, Path, Record, RecordKind};
 
 use super::calls::CallTable;
+use super::outside::OUTSIDE_SLOTS;
+use super::party::Party;
 
 /// What serves the calls of a capability, in its home isolate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +35,9 @@ pub(super) enum Standing {
     Lost,
 }
 
-/// An object that at least one other isolate holds.
+/// An object that at least one other party holds.
 pub(super) struct Capability {
-    pub(super) home: Rc<Isolate>,
+    pub(super) home: Party,
     pub(super) object: Object,
     pub(super) root: RootKey,
     pub(super) standing: Standing,
@@ -45,7 +46,7 @@ pub(super) struct Capability {
     holders: Vec<Holder>,
 }
 
-/// An isolate that holds a capability, and how often it was given it.
+/// A party that holds a capability, and how often it was given it.
 struct Holder {
     slot: usize,
     count: i32,
@@ -60,7 +61,7 @@ struct Belongings {
     /// Capabilities and answers that are not gone.
     alive: usize,
     /// Who has to be told when the request ends.
-    isolates: Vec<Rc<Isolate>>,
+    parties: Vec<Party>,
 }
 
 /// The capabilities that stand for parts of one answer.
@@ -71,7 +72,7 @@ struct Promises {
     is_finished: bool,
 }
 
-/// By index of an isolate's own: its exports, and the calls whose answers are kept for it.
+/// By index of a party's own: its exports, and the calls whose answers are kept for it.
 #[derive(Default)]
 struct Names {
     exports: Vec<CapabilityKey>,
@@ -93,8 +94,10 @@ pub(super) struct CapabilityTable {
     roots: SparseSecondaryMap<RootKey, Belongings>,
     /// Answers that capabilities stand for a part of.
     promises: SparseSecondaryMap<CallKey, Promises>,
-    /// By slot.
+    /// By slot, of isolates.
     names: Vec<Names>,
+    /// By slot, of those outside.
+    names_outside: HashMap<usize, Names>,
     max_per_isolate: usize,
     max_per_request: usize,
 }
@@ -102,11 +105,7 @@ pub(super) struct CapabilityTable {
 /// What has to follow when a capability is gone.
 pub(super) enum Gone {
     /// Its home may forget the export, which it has sent this many times.
-    Export {
-        home: Rc<Isolate>,
-        index: i32,
-        sent: i32,
-    },
+    Export { home: Party, index: i32, sent: i32 },
     /// Nobody needs the answer of this call any more.
     Answer(CallKey),
 }
@@ -114,7 +113,7 @@ pub(super) enum Gone {
 /// What a request leaves behind at its end.
 pub(super) struct Estate {
     pub(super) answers: Vec<CallKey>,
-    pub(super) isolates: Vec<Rc<Isolate>>,
+    pub(super) parties: Vec<Party>,
 }
 
 impl CapabilityTable {
@@ -127,12 +126,22 @@ impl CapabilityTable {
     }
 
     fn names(&mut self, slot: usize) -> &mut Names {
+        if slot >= OUTSIDE_SLOTS {
+            return self.names_outside.entry(slot).or_default();
+        }
         if self.names.len() <= slot {
             self.names.resize_with(slot + 1, Names::default);
         }
         // Just made long enough.
         #[allow(clippy::indexing_slicing)]
         &mut self.names[slot]
+    }
+
+    fn known_names(&self, slot: usize) -> Option<&Names> {
+        match slot >= OUTSIDE_SLOTS {
+            true => self.names_outside.get(&slot),
+            false => self.names.get(slot),
+        }
     }
 
     /// The capability that `key` names, unless it is gone.
@@ -146,12 +155,12 @@ impl CapabilityTable {
         belongings.map_or(0, |one| u32::try_from(one.alive).unwrap_or(u32::MAX))
     }
 
-    /// Remembers that `isolate` keeps something for `root`.
-    pub(super) fn involve(&mut self, root: RootKey, isolate: &Rc<Isolate>) {
+    /// Remembers that `party` keeps something for `root`.
+    pub(super) fn involve(&mut self, root: RootKey, party: &Party) {
         if let Some(entry) = self.roots.entry(root) {
-            let isolates = &mut entry.or_default().isolates;
-            if !isolates.iter().any(|known| Rc::ptr_eq(known, isolate)) {
-                isolates.push(Rc::clone(isolate));
+            let parties = &mut entry.or_default().parties;
+            if !parties.contains(party) {
+                parties.push(party.clone());
             }
         }
     }
@@ -176,13 +185,13 @@ impl CapabilityTable {
 
     fn insert(
         &mut self,
-        home: &Rc<Isolate>,
+        home: &Party,
         object: Object,
         root: RootKey,
     ) -> Result<CapabilityKey, Full> {
         self.own(root)?;
         let key = self.capabilities.insert(Capability {
-            home: Rc::clone(home),
+            home: home.clone(),
             object,
             root,
             standing: Standing::Live,
@@ -204,13 +213,13 @@ impl CapabilityTable {
     /// The capability of an isolate's export, which it sends now.
     pub(super) fn export(
         &mut self,
-        home: &Rc<Isolate>,
+        home: &Party,
         index: i32,
         root: RootKey,
     ) -> Result<CapabilityKey, Full> {
         let place = usize::try_from(index).map_err(|_| Full::Isolate)?;
         let max = self.max_per_isolate;
-        let names = self.names(home.slot);
+        let names = self.names(home.slot());
         let known = names.exports.get(place).copied().unwrap_or_default();
         if let Some(capability) = self.capabilities.get_mut(known)
             && capability.root == root
@@ -218,7 +227,7 @@ impl CapabilityTable {
             capability.sent += 1;
             return Ok(known);
         }
-        let names = self.names(home.slot);
+        let names = self.names(home.slot());
         if names.exported >= max || place > 2 * max {
             return Err(Full::Isolate);
         }
@@ -226,7 +235,7 @@ impl CapabilityTable {
         if let Some(capability) = self.capabilities.get_mut(key) {
             capability.sent = 1;
         }
-        let names = self.names(home.slot);
+        let names = self.names(home.slot());
         names.exported += 1;
         if names.exports.len() <= place {
             names.exports.resize(place + 1, CapabilityKey::null());
@@ -240,7 +249,7 @@ impl CapabilityTable {
     /// A capability for a part of the answer of `call`, which `home` keeps.
     pub(super) fn promise(
         &mut self,
-        home: &Rc<Isolate>,
+        home: &Party,
         call: CallKey,
         path: Path,
         root: RootKey,
@@ -253,11 +262,11 @@ impl CapabilityTable {
     }
 
     /// Gives a capability to `receiver`: how it travels on the last part of its way.
-    pub(super) fn hand_over(&mut self, key: CapabilityKey, receiver: &Rc<Isolate>) -> Passed {
+    pub(super) fn hand_over(&mut self, key: CapabilityKey, receiver: &Party) -> Passed {
         let Some(capability) = self.capabilities.get_mut(key) else {
             return Passed::Imported(to_words(CapabilityKey::null()));
         };
-        if Rc::ptr_eq(&capability.home, receiver) {
+        if capability.home == *receiver {
             return match capability.object {
                 Object::Export(index) => Passed::Here(index),
                 Object::Answer(call, path) => Passed::Answer(to_words(call), path),
@@ -266,11 +275,11 @@ impl CapabilityTable {
         let holders = &mut capability.holders;
         match holders
             .iter_mut()
-            .find(|holder| holder.slot == receiver.slot)
+            .find(|holder| holder.slot == receiver.slot())
         {
             Some(holder) => holder.count += 1,
             None => holders.push(Holder {
-                slot: receiver.slot,
+                slot: receiver.slot(),
                 count: 1,
             }),
         }
@@ -319,7 +328,7 @@ impl CapabilityTable {
     fn remove(&mut self, key: CapabilityKey) -> Option<Capability> {
         let capability = self.capabilities.remove(key)?;
         if let Object::Export(index) = capability.object {
-            let names = self.names(capability.home.slot);
+            let names = self.names(capability.home.slot());
             names.exported = names.exported.saturating_sub(1);
             let place = usize::try_from(index).ok();
             if let Some(name) = place.and_then(|place| names.exports.get_mut(place))
@@ -334,7 +343,7 @@ impl CapabilityTable {
     /// Has the export with this index of an isolate serve no more.
     pub(super) fn revoke(&mut self, slot: usize, index: i32) {
         let known = usize::try_from(index).ok().and_then(|place| {
-            let names = self.names.get(slot)?;
+            let names = self.known_names(slot)?;
             names.exports.get(place).copied()
         });
         if let Some(capability) = known.and_then(|key| self.capabilities.get_mut(key)) {
@@ -342,11 +351,11 @@ impl CapabilityTable {
         }
     }
 
-    /// The isolate in `slot` has been made anew: what it served is lost, what it held is released.
+    /// The party in `slot` is gone or made anew: what it served is lost, what it held is released.
     pub(super) fn lose(&mut self, slot: usize) -> Vec<Gone> {
         let mut unheld = Vec::new();
         for (key, capability) in &mut self.capabilities {
-            if capability.home.slot == slot {
+            if capability.home.slot() == slot {
                 capability.standing = Standing::Lost;
             }
             capability.holders.retain(|holder| holder.slot != slot);
@@ -357,6 +366,7 @@ impl CapabilityTable {
         if let Some(names) = self.names.get_mut(slot) {
             *names = Names::default();
         }
+        self.names_outside.remove(&slot);
         let gone = unheld.into_iter();
         gone.filter_map(|key| self.let_go(key)).collect()
     }
@@ -364,7 +374,7 @@ impl CapabilityTable {
     /// Names the call that `caller` may build on by its pending index.
     pub(super) fn keep(
         &mut self,
-        caller: &Rc<Isolate>,
+        caller: &Party,
         pending: i32,
         call: CallKey,
         root: RootKey,
@@ -376,7 +386,7 @@ impl CapabilityTable {
             belongings.answers.retain(|key| calls.get(*key).is_some());
         }
         belongings.answers.push(call);
-        let questions = &mut self.names(caller.slot).questions;
+        let questions = &mut self.names(caller.slot()).questions;
         if questions.len() <= place {
             questions.resize(place + 1, CallKey::null());
         }
@@ -386,10 +396,13 @@ impl CapabilityTable {
         Ok(())
     }
 
-    /// The call that an isolate names by its pending index; it may be gone.
-    pub(super) fn question(&self, caller: &Isolate, pending: i32) -> Option<CallKey> {
+    /// The call that a party names by its pending index; it may be gone.
+    pub(super) fn question(&self, caller: &Party, pending: i32) -> Option<CallKey> {
         let place = usize::try_from(pending).ok()?;
-        self.names.get(caller.slot)?.questions.get(place).copied()
+        self.known_names(caller.slot())?
+            .questions
+            .get(place)
+            .copied()
     }
 
     /// The caller needs the answer of a call of `root` no more; false if somebody else still does.
@@ -418,7 +431,7 @@ impl CapabilityTable {
         }
         Some(Estate {
             answers: belongings.answers,
-            isolates: belongings.isolates,
+            parties: belongings.parties,
         })
     }
 
@@ -429,7 +442,7 @@ impl CapabilityTable {
     }
 }
 
-/// The record that tells an isolate that a root is over.
+/// The record that tells a party that a root is over.
 pub(super) fn ended(root: RootKey) -> Record {
     Record {
         root: to_words(root),

@@ -122,6 +122,11 @@ impl Usage {
         of_root.map_or(Duration::ZERO, |(_, used)| *used)
     }
 
+    /// Forgets what `root` used: it has a new budget.
+    pub(super) fn forget(&mut self, root: RootKey) {
+        self.0.retain(|(known, _)| *known != Some(root));
+    }
+
     /// Forgets what code used that runs for no request: its budget is that of a turn.
     fn forget_rootless(&mut self) {
         self.0.retain(|(root, _)| root.is_some());

@@ -73,7 +73,13 @@ enum Command {
     Holders(Digest, oneshot::Sender<Holders>),
     Evict(Digest, String, oneshot::Sender<usize>),
     Connection(TcpStream, Connection),
+    Run(Task),
 }
+
+/// Something that runs on the shard's thread, and that a shard which drains waits for; the receiver
+/// turns true when it does.
+pub(crate) type Task =
+    Box<dyn FnOnce(Rc<Shard>, watch::Receiver<bool>) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
 /// Where a shard's thread is in its life.
 ///
@@ -241,6 +247,9 @@ async fn run(
             Command::Evict(bundle, reason, reply) => {
                 let _ = reply.send(shard.evict(bundle, &reason));
             }
+            Command::Run(task) => {
+                connections.spawn_local(task(Rc::clone(&shard), draining.clone()));
+            }
             Command::Connection(stream, connection) => {
                 let served = serve(Rc::clone(&shard), stream, connection, draining.clone());
                 connections.spawn_local(served);
@@ -354,6 +363,25 @@ impl ShardHandle {
             }
             _ => Err(stream),
         }
+    }
+
+    /// Runs something on the shard's thread.
+    ///
+    /// # Errors
+    /// `Overloaded`, if the shard cannot take it now.
+    pub(crate) fn run(&self, task: Task) -> Result<(), CallError> {
+        let sent = self.link.load().commands.try_send(Command::Run(task));
+        sent.map_err(|_| {
+            let text = format!("shard {} has too much to do; try again later", self.index);
+            CallError::host(Kind::Overloaded, text)
+        })
+    }
+
+    /// Waits until the shard's thread of now is parked, or has ended.
+    pub(crate) async fn lost(&self) {
+        let mut life = self.link.load().life.clone();
+        // An error means that the thread is gone.
+        let _ = life.wait_for(|life| *life != ShardLife::Running).await;
     }
 
     /// Tells the shard to take no more connections and to end when those it has are served.

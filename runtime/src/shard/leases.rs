@@ -70,6 +70,7 @@ impl Shard {
             match root.take_asker() {
                 Some(Asker::Http(isolate, exchange)) => isolate.evict_exchange(exchange, &error),
                 Some(Asker::Json(isolate, id)) => isolate.fail_json(id, &error),
+                Some(Asker::Outside(outside)) => outside.end(error.clone()),
                 None => {}
             }
             sets.push(root.set);

@@ -15,6 +15,8 @@ mod cpu;
 mod handle;
 mod leases;
 mod load;
+pub(crate) mod outside;
+pub(crate) mod party;
 mod passing;
 mod pump;
 mod ready;
@@ -56,6 +58,7 @@ pub(crate) use handle::{
     JsonCall, JsonReply, ServeConnection, ShardHandle, ShardLife, ShardStats, spawn,
 };
 pub(crate) use leases::Holders;
+use party::Party;
 use passing::{Awaited, Destination, Prefix, abandon};
 use ready::ReadyQueue;
 pub(crate) use requests::{Arrival, Pin};
@@ -117,6 +120,8 @@ pub(crate) struct Shard {
     calls_accepted: Cell<u32>,
     samples: RefCell<Samples>,
     shadows: RefCell<Shadows>,
+    /// How many sessions of clients outside there were.
+    next_outside: Cell<usize>,
     trace: Option<Trace>,
 }
 
@@ -161,6 +166,7 @@ impl Shard {
             admitted: Cell::new(0),
             calls_accepted: Cell::new(0),
             samples: RefCell::default(),
+            next_outside: Cell::new(0),
             shadows: RefCell::default(),
             trace,
             limits,
@@ -272,28 +278,27 @@ impl Shard {
         let of_now = self.set_of_now(caller);
         let set = of_now.as_ref().unwrap_or(&root.set);
         let target = set.target(caller.slot, import);
-        let target = target.map(|target| (Rc::clone(&target.callee), i32::from(target.export)));
+        let target = target.map(|target| (Party::from(&target.callee), i32::from(target.export)));
         let Destination { callee, export, to } = match prefix.and_then(|prefix| prefix.to) {
-            Some(to) => self.destination(caller, &roots, key, target, to)?,
+            Some(to) => self.destination(&caller.into(), &roots, key, target, to)?,
             None => Destination::export(target)?,
         };
         callee.pass()?;
         if callee.queued() >= self.limits.queued_records_per_isolate {
-            return Err(bound(
+            return Err(callee.blame(bound(
                 "queued_records_per_isolate",
                 self.limits.queued_records_per_isolate,
                 "the callee is busy; try again later",
-            )
-            .in_bundle(callee.program.id()));
+            )));
         }
         let segment0 = self.segment0(caller, record, &moved)?;
         let call = self
             .calls
             .borrow_mut()
             .insert(Call {
-                caller: Rc::clone(caller),
+                caller: caller.into(),
                 pending: record.id.0,
-                callee: Rc::clone(&callee),
+                callee: callee.clone(),
                 root: key,
                 since: self.sampled(),
                 answer: to.map_or(Answer::Once, |to| to.answer()),
@@ -312,6 +317,7 @@ impl Shard {
             root.begin_call(self.now.get());
             if let (Some(trace), Some(traced)) = (&self.trace, root.traced())
                 && to.is_none_or(|to| to.target == Target::Export)
+                && let Party::Isolate(callee) = &callee
             {
                 let (caller, callee) = (&caller.program.facts, &callee.program.facts);
                 trace.call(traced, root.set.set.digest(), caller, import, callee);
@@ -342,20 +348,17 @@ impl Shard {
             },
         ) = match settled {
             Some(call) => {
-                callee.count(false);
-                if let Some(since) = call.since {
-                    callee.took(since);
-                }
+                call.callee.count(None, call.since);
                 self.end_call(&call);
                 (RecordKind::Return, Awaited::of(&call))
             }
-            None => match self.settle_kept(key, callee, false) {
+            None => match self.settle_kept(key, callee, None) {
                 Some(awaited) => (RecordKind::Answer, awaited),
                 None => return self.refuse_belongings(callee, record, prefix.as_ref()),
             },
         };
         let passed = match prefix {
-            Some(prefix) => self.pass_results(callee, &caller, root, prefix),
+            Some(prefix) => self.pass_results(&callee.into(), &caller, root, prefix),
             None => Ok(()),
         };
         match passed.and_then(|()| self.segment0(callee, record, &moved)) {
@@ -367,7 +370,7 @@ impl Shard {
                 };
                 caller.receive(incoming, segment0, moved);
             }
-            Err(error) => caller.push(Event::CallFailed { pending, error }),
+            Err(error) => caller.fail(pending, error),
         }
     }
 
@@ -391,10 +394,7 @@ impl Shard {
     /// Gives the caller of a call that was taken out of the table an error.
     fn fail_taken(&self, key: CallKey, call: &Call, error: &CallError) {
         self.end_taken(key, call);
-        call.caller.push(Event::CallFailed {
-            pending: call.pending,
-            error: error.clone(),
-        });
+        call.caller.fail(call.pending, error.clone());
     }
 
     /// Settles a call that was taken out of the table.
@@ -402,6 +402,28 @@ impl Shard {
         self.end_call(call);
         if call.answer != Answer::Once {
             self.capabilities.borrow_mut().finish(call.root, key);
+        }
+    }
+
+    /// Fails a call that `callee` was to answer.
+    fn fail_answer<P>(&self, callee: &P, call: CallKey, error: CallError)
+    where
+        Party: PartialEq<P>,
+    {
+        let settled = self.calls.borrow_mut().settle(call, callee);
+        let awaited = match settled {
+            Some(call) => {
+                call.callee.count(Some(error.kind), call.since);
+                self.end_call(&call);
+                Some(Awaited::of(&call))
+            }
+            None => self.settle_kept(call, callee, Some(error.kind)),
+        };
+        if let Some(Awaited {
+            caller, pending, ..
+        }) = awaited
+        {
+            caller.fail(pending, error);
         }
     }
 
@@ -545,25 +567,7 @@ impl Home for Shard {
     }
 
     fn fail_call(&self, callee: &Rc<Isolate>, call: CallKey, error: CallError) {
-        let settled = self.calls.borrow_mut().settle(call, callee);
-        let awaited = match settled {
-            Some(call) => {
-                callee.count(true);
-                if let Some(since) = call.since {
-                    callee.took(since);
-                }
-                self.end_call(&call);
-                Some(Awaited::of(&call))
-            }
-            None => self.settle_kept(call, callee, true),
-        };
-        if let Some(Awaited {
-            caller, pending, ..
-        }) = awaited
-        {
-            callee.failed_with(error.kind);
-            caller.push(Event::CallFailed { pending, error });
-        }
+        self.fail_answer(callee, call, error);
     }
 }
 

@@ -14,11 +14,12 @@ use super::Shard;
 use super::bound;
 use super::calls::{Answer, Call};
 use super::capabilities::{Estate, Full, Gone, Object, Standing, ended};
+use super::party::Party;
 use super::roots::{RootState, RootTable};
 use crate::error::CallError;
+use crate::isolate::Isolate;
 use crate::isolate::keys::{CallKey, CapabilityKey, RootKey, from_words, to_words};
 use crate::isolate::wire::{KEEP, Passed, Record, RecordKind, Target, To, WANTED};
-use crate::isolate::{Event, Isolate};
 
 /// The prefixes of the next record of the isolate whose records are collected.
 #[derive(Default)]
@@ -29,7 +30,7 @@ pub(super) struct Prefix {
 
 /// Where an accepted call goes.
 pub(super) struct Destination {
-    pub(super) callee: Rc<Isolate>,
+    pub(super) callee: Party,
     /// The export in the upper half, if the call goes to one.
     pub(super) export: i32,
     pub(super) to: Option<To>,
@@ -37,7 +38,7 @@ pub(super) struct Destination {
 
 impl Destination {
     /// The destination of a call of an import.
-    pub(super) fn export(import: Option<(Rc<Isolate>, i32)>) -> Result<Self, CallError> {
+    pub(super) fn export(import: Option<(Party, i32)>) -> Result<Self, CallError> {
         let (callee, export) = import.ok_or_else(|| {
             CallError::host(
                 Kind::PinnedVersionGone,
@@ -65,7 +66,7 @@ impl To {
 
 /// Who waits for the results of a call.
 pub(super) struct Awaited {
-    pub(super) caller: Rc<Isolate>,
+    pub(super) caller: Party,
     pub(super) pending: i32,
     pub(super) root: RootKey,
 }
@@ -73,7 +74,7 @@ pub(super) struct Awaited {
 impl Awaited {
     pub(super) fn of(call: &Call) -> Self {
         Awaited {
-            caller: Rc::clone(&call.caller),
+            caller: call.caller.clone(),
             pending: call.pending,
             root: call.root,
         }
@@ -101,32 +102,33 @@ impl Shard {
                 self.has_prefix.set(true);
             }
             RecordKind::Kept => self.keep_results(isolate, from_words(record.id)),
-            RecordKind::Pull => self.pull(isolate, record.id.0),
-            RecordKind::Finish => self.finish(isolate, record.id.0),
+            RecordKind::Pull => self.pull(&isolate.into(), record.id.0),
+            RecordKind::Finish => self.finish(&isolate.into(), record.id.0),
             RecordKind::Drop => {
-                let key = from_words::<CapabilityKey>(record.id);
-                let gone = self
-                    .capabilities
-                    .borrow_mut()
-                    .release(key, isolate.slot, record.target);
-                self.after_gone(gone);
+                self.drop_held(isolate.slot, from_words(record.id), record.target);
             }
             RecordKind::Revoke => self
                 .capabilities
                 .borrow_mut()
                 .revoke(isolate.slot, record.id.0),
-            RecordKind::Cancel => self.cancel(isolate, record.id.0),
+            RecordKind::Cancel => self.cancel(&isolate.into(), record.id.0),
             _ => {}
         }
+    }
+
+    /// The party in `slot` holds a capability so many times less.
+    pub(super) fn drop_held(&self, slot: usize, key: CapabilityKey, count: i32) {
+        let gone = self.capabilities.borrow_mut().release(key, slot, count);
+        self.after_gone(gone);
     }
 
     /// Where a call that is addressed by a prefix goes. P3, P4.
     pub(super) fn destination(
         &self,
-        caller: &Rc<Isolate>,
+        caller: &Party,
         roots: &RootTable,
         root: RootKey,
-        import: Option<(Rc<Isolate>, i32)>,
+        import: Option<(Party, i32)>,
         to: To,
     ) -> Result<Destination, CallError> {
         let (callee, export, target) = match to.target {
@@ -138,12 +140,13 @@ impl Shard {
                 let table = self.capabilities.borrow();
                 let capability = table.get(from_words(words)).ok_or_else(broken)?;
                 usable(roots, root, capability.root)?;
-                let bundle = capability.home.program.id();
                 match capability.standing {
                     Standing::Live => {}
                     Standing::Revoked => {
                         let reason = "the capability was revoked by the service that it came from";
-                        return Err(CallError::host(Kind::Revoked, reason).in_bundle(bundle));
+                        return Err(capability
+                            .home
+                            .blame(CallError::host(Kind::Revoked, reason)));
                     }
                     Standing::Lost => return Err(lost(&capability.home)),
                 }
@@ -151,7 +154,7 @@ impl Shard {
                     Object::Export(index) => Target::Object((index, 0)),
                     Object::Answer(call, path) => Target::Answer(to_words(call), path),
                 };
-                (Rc::clone(&capability.home), 0, target)
+                (capability.home.clone(), 0, target)
             }
             Target::Answer((pending, _), path) => {
                 let key = self.question(caller, pending).ok_or_else(broken)?;
@@ -159,7 +162,7 @@ impl Shard {
                 let call = calls.get(key).ok_or_else(broken)?;
                 usable(roots, root, call.root)?;
                 let target = Target::Answer(to_words(key), path);
-                (Rc::clone(&call.callee), 0, target)
+                (call.callee.clone(), 0, target)
             }
         };
         Ok(Destination {
@@ -170,11 +173,11 @@ impl Shard {
     }
 
     /// The kept call that `caller` names by its pending index.
-    fn question(&self, caller: &Rc<Isolate>, pending: i32) -> Option<CallKey> {
+    fn question(&self, caller: &Party, pending: i32) -> Option<CallKey> {
         let key = self.capabilities.borrow().question(caller, pending)?;
         let calls = self.calls.borrow();
         let call = calls.get(key)?;
-        (call.pending == pending && Rc::ptr_eq(&call.caller, caller)).then_some(key)
+        (call.pending == pending && call.caller == *caller).then_some(key)
     }
 
     /// Puts what stands before an accepted call into its callee's mail. On an error, the call is
@@ -182,7 +185,7 @@ impl Shard {
     pub(super) fn put_prefix(
         &self,
         key: CallKey,
-        callee: &Rc<Isolate>,
+        callee: &Party,
         to: Option<To>,
         passed: &[Passed],
     ) -> Result<(), CallError> {
@@ -218,8 +221,8 @@ impl Shard {
     /// Puts the capabilities of a message into `receiver`'s mail, as that names them.
     pub(super) fn pass(
         &self,
-        sender: &Rc<Isolate>,
-        receiver: &Rc<Isolate>,
+        sender: &Party,
+        receiver: &Party,
         root: RootKey,
         passed: &[Passed],
     ) -> Result<(), CallError> {
@@ -241,11 +244,11 @@ impl Shard {
                     let key = self.question(sender, pending);
                     let callee = key.and_then(|key| {
                         let calls = self.calls.borrow();
-                        calls.get(key).map(|call| (key, Rc::clone(&call.callee)))
+                        calls.get(key).map(|call| (key, call.callee.clone()))
                     });
                     table = self.capabilities.borrow_mut();
                     match callee {
-                        Some((call, callee)) if Rc::ptr_eq(&callee, receiver) => {
+                        Some((call, callee)) if callee == *receiver => {
                             records.push(Passed::Answer(to_words(call), path));
                             continue;
                         }
@@ -271,8 +274,8 @@ impl Shard {
     /// [`pass`](Self::pass) for results: the root may be over by now, and its capabilities with it.
     pub(super) fn pass_results(
         &self,
-        sender: &Rc<Isolate>,
-        receiver: &Rc<Isolate>,
+        sender: &Party,
+        receiver: &Party,
         root: RootKey,
         prefix: Prefix,
     ) -> Result<(), CallError> {
@@ -288,7 +291,7 @@ impl Shard {
         Ok(())
     }
 
-    fn full(&self, full: Full, of: &Isolate) -> CallError {
+    fn full(&self, full: Full, of: &Party) -> CallError {
         let error = match full {
             Full::Isolate => bound(
                 "capabilities_per_isolate",
@@ -301,49 +304,55 @@ impl Shard {
                 "dispose of stubs that are not needed: `using stub = ...`",
             ),
         };
-        error.in_bundle(of.program.id())
+        of.blame(error)
     }
 
     /// The callee has the results of a kept call; they stay there.
-    fn keep_results(&self, callee: &Rc<Isolate>, key: CallKey) {
+    pub(super) fn keep_results<P>(&self, callee: &P, key: CallKey)
+    where
+        Party: PartialEq<P>,
+    {
         let mut calls = self.calls.borrow_mut();
         let Some(call) = calls.get_mut(key) else {
             return;
         };
-        if !Rc::ptr_eq(&call.callee, callee) || !call.is_under_way() {
+        if call.callee != *callee || !call.is_under_way() {
             return;
         }
         call.answer = Answer::Kept;
         let root = call.root;
+        call.callee.count(None, None);
         drop(calls);
-        callee.count(false);
         self.release(root, LeaseKind::Call);
     }
 
     /// Says who gets the results of a kept call, or the error in their place.
     ///
     /// The call stays, so that it can be built on, until the caller has seen them.
-    pub(super) fn settle_kept(
+    pub(super) fn settle_kept<P>(
         &self,
         key: CallKey,
-        callee: &Rc<Isolate>,
-        failed: bool,
-    ) -> Option<Awaited> {
+        callee: &P,
+        failed: Option<Kind>,
+    ) -> Option<Awaited>
+    where
+        Party: PartialEq<P>,
+    {
         let mut calls = self.calls.borrow_mut();
         let call = calls.get_mut(key)?;
-        if !Rc::ptr_eq(&call.callee, callee) || !call.is_under_way() {
+        if call.callee != *callee || !call.is_under_way() {
             return None;
         }
         call.answer = Answer::Sent;
         let awaited = Awaited::of(call);
+        call.callee.count(failed, None);
         drop(calls);
-        callee.count(failed);
         self.release(awaited.root, LeaseKind::Call);
         Some(awaited)
     }
 
     /// The caller wants the results of a kept call.
-    fn pull(&self, caller: &Rc<Isolate>, pending: i32) {
+    fn pull(&self, caller: &Party, pending: i32) {
         let Some(key) = self.question(caller, pending) else {
             return;
         };
@@ -351,7 +360,7 @@ impl Shard {
         let Some(call) = calls.get_mut(key) else {
             return;
         };
-        let (callee, root) = (Rc::clone(&call.callee), call.root);
+        let (callee, root) = (call.callee.clone(), call.root);
         match call.answer {
             Answer::Open => {}
             Answer::Kept => match self.roots.borrow_mut().get_mut(root) {
@@ -369,7 +378,7 @@ impl Shard {
     }
 
     /// The caller needs the answer of a kept call no more.
-    fn finish(&self, caller: &Rc<Isolate>, pending: i32) {
+    fn finish(&self, caller: &Party, pending: i32) {
         let Some(key) = self.question(caller, pending) else {
             return;
         };
@@ -414,7 +423,7 @@ impl Shard {
     }
 
     /// The caller gives a call up: nobody waits for it any more.
-    fn cancel(&self, caller: &Rc<Isolate>, pending: i32) {
+    pub(super) fn cancel(&self, caller: &Party, pending: i32) {
         let Some(key) = self.calls.borrow().find(caller, pending) else {
             return;
         };
@@ -423,10 +432,9 @@ impl Shard {
         };
         self.end_taken(key, &call);
         abandon(key, &call);
-        call.caller.push(Event::CallFailed {
-            pending,
-            error: CallError::host(Kind::Cancelled, "the caller has given the call up"),
-        });
+        let reason = "the caller has given the call up";
+        call.caller
+            .fail(pending, CallError::host(Kind::Cancelled, reason));
     }
 
     /// Does what follows when a capability is gone.
@@ -444,7 +452,7 @@ impl Shard {
 
     /// P4: ends what a root has left in isolates, once the root is over.
     pub(super) fn end_belongings(&self, root: RootKey) {
-        let Some(Estate { answers, isolates }) = self.capabilities.borrow_mut().end(root) else {
+        let Some(Estate { answers, parties }) = self.capabilities.borrow_mut().end(root) else {
             return;
         };
         for key in answers {
@@ -467,8 +475,8 @@ impl Shard {
                 self.end_call(&call);
             }
         }
-        for isolate in isolates {
-            isolate.note(ended(root));
+        for party in parties {
+            party.note(ended(root));
         }
     }
 
@@ -506,17 +514,15 @@ impl Shard {
             .is_some_and(|root| root.state == RootState::Active)
     }
 
-    /// The isolate has been made anew: what it served is lost, what it held is released.
-    pub(super) fn lose_capabilities(&self, isolate: &Rc<Isolate>) {
-        let gone = self.capabilities.borrow_mut().lose(isolate.slot);
+    /// The party is gone or made anew: what it served is lost, what it held is released.
+    pub(super) fn lose_capabilities(&self, party: &Party) {
+        let gone = self.capabilities.borrow_mut().lose(party.slot());
         for one in gone {
             self.after_gone(Some(one));
         }
         let keys: Vec<CallKey> = {
             let calls = self.calls.borrow();
-            let concerned = |call: &Call| {
-                Rc::ptr_eq(&call.callee, isolate) || Rc::ptr_eq(&call.caller, isolate)
-            };
+            let concerned = |call: &Call| call.callee == *party || call.caller == *party;
             let kept = calls.iter().filter(|(_, call)| !call.is_under_way());
             kept.filter(|(_, call)| concerned(call))
                 .map(|(key, _)| key)
@@ -527,15 +533,12 @@ impl Shard {
                 continue;
             };
             self.capabilities.borrow_mut().finish(call.root, key);
-            if Rc::ptr_eq(&call.caller, isolate) {
+            if call.caller == *party {
                 abandon(key, &call);
                 continue;
             }
             if call.answer == Answer::Kept && call.pending >= 0 {
-                call.caller.push(Event::CallFailed {
-                    pending: call.pending,
-                    error: lost(isolate),
-                });
+                call.caller.fail(call.pending, lost(party));
             }
         }
     }
@@ -564,7 +567,7 @@ pub(super) fn abandon(key: CallKey, call: &Call) {
 }
 
 /// Aborts the signal of the handler of a call.
-pub(super) fn tell_cancelled(callee: &Rc<Isolate>, key: CallKey) {
+pub(super) fn tell_cancelled(callee: &Party, key: CallKey) {
     callee.tell(Record {
         id: to_words(key),
         ..Record::bare(RecordKind::Cancel)
@@ -597,10 +600,14 @@ fn usable(roots: &RootTable, user: RootKey, owner: RootKey) -> Result<(), CallEr
     Ok(())
 }
 
-fn lost(home: &Isolate) -> CallError {
-    let reason =
-        "the isolate that served the capability was replaced; ask its service for a new one";
-    CallError::host(Kind::Disconnected, reason).in_bundle(home.program.id())
+fn lost(home: &Party) -> CallError {
+    let reason = match home {
+        Party::Isolate(_) => {
+            "the isolate that served the capability was replaced; ask its service for a new one"
+        }
+        Party::Outside(_) => "the client outside that served the capability is gone",
+    };
+    home.blame(CallError::host(Kind::Disconnected, reason))
 }
 
 fn broken() -> CallError {

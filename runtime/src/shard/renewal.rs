@@ -7,6 +7,7 @@ use isolith_capnp::error_capnp::call_error::Kind;
 
 use super::Shard;
 use super::calls::Call;
+use super::party::Party;
 use super::passing::abandon;
 use crate::error::{CallError, LoadError};
 use crate::isolate::keys::RootKey;
@@ -40,8 +41,10 @@ impl Shard {
             None => self.strike(isolate, used),
             Some(caller) => {
                 isolate.gate.excuse();
-                // Without the entry nothing is served.
-                if caller.program.id().service != self.entry {
+                // Without the entry nothing is served; a client outside is no service to hold back.
+                if let Party::Isolate(caller) = caller
+                    && caller.program.id().service != self.entry
+                {
                     self.strike(&caller, used);
                 }
             }
@@ -77,29 +80,28 @@ impl Shard {
 
     /// Who is to blame instead of `isolate`, whose code was ended: a caller whose request has
     /// [`FLOOD_CALLS`] calls or more under way there.
-    fn flooder(&self, isolate: &Rc<Isolate>, cut: &Cut) -> Option<Rc<Isolate>> {
+    fn flooder(&self, isolate: &Rc<Isolate>, cut: &Cut) -> Option<Party> {
         let root = cut.root?;
         let calls = self.calls.borrow();
-        let mut callers: Vec<(&Rc<Isolate>, usize)> = Vec::new();
-        let of_root = |call: &&Call| call.root == root && Rc::ptr_eq(&call.callee, isolate);
+        let mut callers: Vec<(&Party, usize)> = Vec::new();
+        let of_root = |call: &&Call| call.root == root && call.callee == *isolate;
         for call in calls.iter().map(|(_, call)| call).filter(of_root) {
             let known = callers
                 .iter_mut()
-                .find(|(caller, _)| Rc::ptr_eq(caller, &call.caller));
+                .find(|(caller, _)| **caller == call.caller);
             match known {
                 Some((_, count)) => *count += 1,
                 None => callers.push((&call.caller, 1)),
             }
         }
         let (caller, count) = callers.into_iter().max_by_key(|(_, count)| *count)?;
-        (count >= FLOOD_CALLS).then(|| Rc::clone(caller))
+        (count >= FLOOD_CALLS).then(|| caller.clone())
     }
 
     /// Fails what `isolate` is to answer for the roots that `which` names.
     fn fail_in(&self, isolate: &Rc<Isolate>, which: impl Fn(RootKey) -> bool, error: &CallError) {
-        let of = |callee: &Rc<Isolate>| Rc::ptr_eq(callee, isolate);
         // Nobody tells the handlers: what they did is lost, or was ended.
-        let which_calls = |call: &Call| of(&call.callee) && which(call.root);
+        let which_calls = |call: &Call| call.callee == *isolate && which(call.root);
         let calls = self.calls.borrow_mut().take(which_calls);
         for (key, call) in calls {
             self.fail_taken(key, &call, error);
@@ -119,15 +121,12 @@ impl Shard {
         }
         isolate.condemn();
         // Nobody is left to take the results of the calls that it made.
-        let orphans = self
-            .calls
-            .borrow_mut()
-            .take(|call| Rc::ptr_eq(&call.caller, isolate));
+        let orphans = self.calls.borrow_mut().take(|call| call.caller == *isolate);
         for (key, call) in orphans {
             self.end_taken(key, &call);
             abandon(key, &call);
         }
-        self.lose_capabilities(isolate);
+        self.lose_capabilities(&isolate.into());
         let isolate = Rc::clone(isolate);
         tokio::task::spawn_local(async move {
             while let Err(error) = shard.reload(&isolate).await {

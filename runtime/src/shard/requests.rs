@@ -69,6 +69,14 @@ impl Pin {
         self.shadow.take()
     }
 
+    /// The request is a session: it says nothing of how long an answer takes, and lasts as long as
+    /// somebody holds a capability of it.
+    pub(crate) fn is_session(&mut self) {
+        self.counted = None;
+        self.shadow = None;
+        self.hold_as(LeaseKind::Capability);
+    }
+
     /// The request is a copy whose answer nobody gets.
     pub(super) fn mark_as_shadow(&mut self) {
         self.is_shadow = true;
@@ -83,10 +91,14 @@ impl Pin {
 
     /// The response's head is sent; its body comes as a stream.
     pub(crate) fn streams(&self) {
-        let from = self.lease.replace(LeaseKind::Stream);
+        self.hold_as(LeaseKind::Stream);
+    }
+
+    fn hold_as(&self, kind: LeaseKind) {
+        let from = self.lease.replace(kind);
         let held = {
             let mut roots = self.shard.roots.borrow_mut();
-            roots.hold(self.root, LeaseKind::Stream, Instant::now())
+            roots.hold(self.root, kind, Instant::now())
         };
         match held {
             true => self.shard.release(self.root, from),
@@ -392,7 +404,7 @@ impl Shard {
     }
 
     /// The compiled set that a pin's root holds.
-    fn set_of(&self, pin: &Pin) -> Result<Rc<ShardSet>, CallError> {
+    pub(super) fn set_of(&self, pin: &Pin) -> Result<Rc<ShardSet>, CallError> {
         let roots = self.roots.borrow();
         let set = roots.get(pin.root).map(|root| Rc::clone(&root.set));
         set.ok_or_else(|| CallError::host(Kind::Evicted, "the request was evicted; send it again"))

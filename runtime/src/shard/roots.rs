@@ -8,6 +8,7 @@ use isolith_versions::{Digest, LeaseKind, VersionSet};
 use slotmap::SlotMap;
 use tokio::sync::watch;
 
+use super::outside::Outside;
 use super::wiring::ShardSet;
 use crate::http::RequestId;
 use crate::isolate::Isolate;
@@ -54,6 +55,8 @@ pub(crate) enum Asker {
     Http(Rc<Isolate>, i32),
     /// A JSON call of this number.
     Json(Rc<Isolate>, i32),
+    /// A session of somebody outside.
+    Outside(Rc<Outside>),
 }
 
 /// One admitted request.
@@ -305,8 +308,9 @@ impl RootTable {
             for kind in KINDS {
                 let mut lease = root.leases[kind as usize];
                 if kind == LeaseKind::Capability {
-                    // Counted where they are kept: they end with the root at the latest.
-                    lease.count = capabilities(key);
+                    // Counted where they are kept: they end with the root at the latest. What a
+                    // session began with is counted here.
+                    lease.count = lease.count.saturating_add(capabilities(key));
                     lease.since = root.admitted;
                 }
                 if lease.count == 0 {

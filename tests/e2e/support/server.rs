@@ -18,6 +18,8 @@ use super::{PATIENCE, eventually};
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
+    /// What else it said of where it can be reached.
+    said: Mutex<mpsc::Receiver<String>>,
     folder: Arc<TempDir>,
     log: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
@@ -134,6 +136,7 @@ impl Server {
         Ok(Server {
             child,
             address,
+            said: Mutex::new(told),
             folder,
             log,
             reader: Some(reader),
@@ -142,6 +145,18 @@ impl Server {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where clients of Cap'n Proto RPC connect.
+    pub(crate) fn rpc(&self) -> SocketAddr {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let line = said.recv_timeout(PATIENCE).unwrap();
+            let place = line.strip_prefix("rpc on ");
+            if let Some(place) = place.and_then(|place| place.split(' ').next()) {
+                return place.parse().unwrap();
+            }
+        }
     }
 
     /// What the process wrote on standard error so far.
