@@ -4,6 +4,8 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
+use super::Segment;
+
 /// A backing store made by Rust, zeroed, aligned to 16 bytes, and mapped into one isolate.
 ///
 /// V8 keeps the bytes alive as long as an `ArrayBuffer` over them lives, and this value does
@@ -125,8 +127,33 @@ impl Memory {
     }
 }
 
+impl Segment {
+    /// Takes words that nobody else has. It is mapped as a receive chunk is: nothing but the glue
+    /// reads it, and its `Data` is copied out.
+    pub(crate) fn of_words(words: Vec<capnp::Word>) -> Self {
+        Segment {
+            store: store_of_words(words),
+            base: 0,
+            end: 0,
+        }
+    }
+
+    /// Lets `read` see some of its bytes; `None` if it does not have them all.
+    pub(crate) fn with_bytes<R>(
+        &self,
+        begin: usize,
+        end: usize,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
+        let cells = self.store.get(begin..end)?;
+        // SAFETY: a segment that moves is sealed: nobody writes it, in no isolate.
+        let bytes = unsafe { std::slice::from_raw_parts(cells.as_ptr().cast(), cells.len()) };
+        Some(read(bytes))
+    }
+}
+
 /// A backing store that owns `words`.
-pub(super) fn store_of_words(words: Vec<capnp::Word>) -> v8::SharedRef<v8::BackingStore> {
+fn store_of_words(words: Vec<capnp::Word>) -> v8::SharedRef<v8::BackingStore> {
     let words = words.into_boxed_slice();
     let (count, pointer) = (words.len(), Box::into_raw(words).cast::<c_void>());
     // SAFETY: the pointer is good for so many bytes until `free_words` is called with it, once.

@@ -68,31 +68,6 @@ pub(crate) struct Segment {
     pub(crate) end: u32,
 }
 
-impl Segment {
-    /// Takes words that nobody else has. It is mapped as a receive chunk is: nothing but the glue
-    /// reads it, and its `Data` is copied out.
-    pub(crate) fn of_words(words: Vec<capnp::Word>) -> Self {
-        Segment {
-            store: memory::store_of_words(words),
-            base: 0,
-            end: 0,
-        }
-    }
-
-    /// Lets `read` see some of its bytes; `None` if it does not have them all.
-    pub(crate) fn with_bytes<R>(
-        &self,
-        begin: usize,
-        end: usize,
-        read: impl FnOnce(&[u8]) -> R,
-    ) -> Option<R> {
-        let cells = self.store.get(begin..end)?;
-        // SAFETY: a segment that moves is sealed: nobody writes it, in no isolate.
-        let bytes = unsafe { std::slice::from_raw_parts(cells.as_ptr().cast(), cells.len()) };
-        Some(read(bytes))
-    }
-}
-
 /// What an isolate asks of the shard that it lives on. Called on the shard's thread; none of it
 /// enters an isolate.
 pub(crate) trait Home {

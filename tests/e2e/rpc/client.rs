@@ -134,7 +134,7 @@ fn objects_pass_both_ways_over_a_unix_socket() {
         let (_, text) = failed(auth.fail_request().send().promise.await);
         assert!(text.contains("an error in the service"), "{text}");
     });
-    assert!(server.log().contains("the secret is 7"), "{}", server.log());
+    server.await_log("the secret is 7");
 }
 
 #[test]
