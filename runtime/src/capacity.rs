@@ -172,7 +172,7 @@ mod tests {
     const SMALL: Capacity = Capacity {
         maps_max: 65_530,
         maps_used: 500,
-        available_kib: 16 << 20,
+        available_kib: 24 << 20,
         address_kib_max: usize::MAX,
         address_kib_used: 1 << 20,
     };
