@@ -1,6 +1,6 @@
 # The commands people use. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build demo boutique test soak soak-hostile kills lint mutants bench density compare prepare
+.PHONY: help build demo boutique test soak soak-hostile kills fuzz lint mutants bench density compare prepare
 
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
@@ -33,7 +33,6 @@ kills: build ## kill a process 200 times while it is changed, or KILLS=1000 time
 	ISOLITH_SOAK_KILLS=$(or $(KILLS),200) $(CARGO) test --release --locked -p isolith-tests \
 		--test e2e soak::a_process_killed -- --nocapture
 
-.PHONY: fuzz
 fuzz: prepare ## damage messages for ten minutes, or SECONDS=60: do both readers see the same?
 	ISOLITH_FUZZ_SECONDS=$(or $(SECONDS),600) $(CARGO) test --release --locked -p isolith-runtime \
 		--lib messages::fuzz::fuzz -- --ignored --nocapture
