@@ -58,6 +58,8 @@ mod soak;
 mod tidy;
 #[cfg(test)]
 mod trace;
+#[cfg(test)]
+mod types;
 
 #[cfg(test)]
 mod support;
