@@ -1,5 +1,7 @@
 //! Objects and streams that pass between services, with bundles as users build them.
 
+use std::fs;
+
 use serde_json::json;
 
 use crate::support::bundles::bundles;
@@ -27,6 +29,33 @@ fn objects_travel_for_as_long_as_their_request_runs() {
         });
         assert_eq!(reply.json(), expected);
     }
+}
+
+/// What is under way is within the window of 1 MiB. Besides, each side's isolate has up to 4 MiB of
+/// dead chunks before they are collected, and what the allocator keeps of them.
+#[test]
+fn a_long_stream_keeps_the_process_s_memory_flat() {
+    let server = Server::start(&case("capabilities/app.toml"), &bundles(&FOLDERS));
+    let push = |mib: u64| {
+        let reply = server.get(&format!("/push?mib={mib}"));
+        assert_eq!(reply.status, 200, "{}\n{}", reply.text(), server.log());
+        assert_eq!(reply.json(), json!(mib << 20));
+    };
+    push(1);
+    let pid = server.status()["pid"].to_string();
+    let idle = memory_kib(&pid, "VmRSS:");
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+    push(1024);
+    let peak = memory_kib(&pid, "VmHWM:");
+    println!("{} KiB more than idle", peak - idle);
+    assert!(peak - idle < 40 << 10, "{idle} KiB, then {peak} KiB");
+}
+
+/// A figure of a process's status. `VmHWM` is the most since `clear_refs` was written to.
+fn memory_kib(pid: &str, field: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]

@@ -16,6 +16,8 @@ const REMEMBERED_BUFFERS: usize = 256;
 #[derive(Default)]
 pub(super) struct Blobs {
     mapped: HashMap<usize, v8::Weak<v8::ArrayBuffer>>,
+    /// Bytes of what was mapped since they were taken note of.
+    new_bytes: usize,
 }
 
 impl Blobs {
@@ -44,6 +46,11 @@ impl Blobs {
         self.mapped.insert(address, v8::Weak::new(scope, buffer));
     }
 
+    /// Bytes of what was mapped since this was last asked.
+    pub(super) fn take_new_bytes(&mut self) -> usize {
+        std::mem::take(&mut self.new_bytes)
+    }
+
     /// The segment's buffer in the isolate: the object that is there already, or a new one.
     ///
     /// An address names a backing store for certain while an object over it is alive, for that
@@ -62,6 +69,7 @@ impl Blobs {
         {
             return buffer;
         }
+        self.new_bytes += segment.store.byte_length();
         let buffer = v8::ArrayBuffer::with_backing_store(scope, &segment.store);
         self.remember(scope, segment, buffer);
         buffer

@@ -361,6 +361,15 @@ impl Engine {
         if wire.records_left() > 0 {
             self.hand_over(wire, segments, blobs, one_record)?;
         }
+        if let Some(live) = &self.live {
+            if !segments.is_empty() {
+                let bytes = blobs.borrow_mut().take_new_bytes();
+                live.guard.count_mapped(bytes);
+            }
+            if live.guard.is_collection_due() {
+                self.collect_young().map_err(Failed::into_cut)?;
+            }
+        }
         if !self.rejections.is_empty() {
             let reported = self.report_rejections();
             reported.map_err(Failed::into_cut)?;
@@ -394,6 +403,17 @@ impl Engine {
                 root: cut.root.or(begins),
                 ..cut
             }
+        })
+    }
+
+    #[cold]
+    fn collect_young(&mut self) -> Result<(), Failed> {
+        let Some(guard) = self.live.as_ref().map(|live| Rc::clone(&live.guard)) else {
+            return Ok(());
+        };
+        self.attempt(|scope, _| {
+            guard.collect_young(scope);
+            Some(())
         })
     }
 

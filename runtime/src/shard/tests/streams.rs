@@ -207,7 +207,8 @@ fn the_web_s_streams_pass_as_capabilities() {
 }
 
 /// 1 GiB from one service to another: what both isolates hold besides their heaps stays within
-/// what V8 lets gather before it collects.
+/// the window and what may gather before it is collected. V8 counts a dead chunk until the
+/// collection after the one that found it.
 #[test]
 fn a_long_stream_keeps_memory_flat() {
     on_shard(|| async {
@@ -226,6 +227,6 @@ fn a_long_stream_keeps_memory_flat() {
         let lines = sent.await.unwrap();
         assert_eq!(lines, ["16384", "1073741824", "1", "end"]);
         println!("at most {most} bytes outside the heaps");
-        assert!(most < 192 << 20, "{most}");
+        assert!(most < 96 << 20, "{most}");
     });
 }

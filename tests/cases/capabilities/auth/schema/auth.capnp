@@ -4,6 +4,8 @@
 interface Auth {
   session @0 (token :Text) -> (session :Session);
   files @1 () -> (source :Source);
+  store @2 () -> (into :Sink);
+  stored @3 () -> (bytes :Float64);
 }
 
 interface Named {

@@ -20,7 +20,23 @@ class Session {
   }
 }
 
+let stored = 0;
+
+class Sink {
+  write({ bytes }) {
+    stored += bytes.length;
+  }
+  end() {}
+}
+
 export class AuthService {
+  store() {
+    stored = 0;
+    return { into: new Sink() };
+  }
+  stored() {
+    return { bytes: stored };
+  }
   session({ token }) {
     return { session: new Session(token) };
   }
