@@ -19,8 +19,10 @@ use crate::isolate::request_look;
 pub(super) const LOOK: Duration = Duration::from_millis(1);
 /// CPU time after which a look that is not answered will not be soon.
 const DEAF: Duration = Duration::from_millis(5);
-/// Looks that find nothing running before the watchdog sleeps.
-const IDLE_LOOKS: u32 = 20;
+/// Looks that find nothing running before the watchdog sleeps. Few, because a process with some
+/// tens of requests a second would otherwise be looked at all the time; and not none, because each
+/// turn that finds it asleep takes a system call to wake it.
+const IDLE_LOOKS: u32 = 2;
 /// How long it sleeps at most: a turn that begins in the very moment in which it falls asleep may
 /// miss it.
 const SLEEP: Duration = Duration::from_millis(50);
@@ -229,7 +231,10 @@ fn run() {
         if idle_looks >= IDLE_LOOKS {
             ASLEEP.store(true, Ordering::Release);
             thread::park_timeout(SLEEP);
-            ASLEEP.store(false, Ordering::Release);
+            // Whoever woke it has more turns to come, most likely.
+            if !ASLEEP.swap(false, Ordering::AcqRel) {
+                idle_looks = 0;
+            }
         } else {
             thread::sleep(LOOK);
         }
