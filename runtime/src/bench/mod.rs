@@ -8,6 +8,7 @@ mod density;
 mod neighbours;
 mod overrun;
 mod pins;
+mod shards;
 mod typed;
 mod values;
 
@@ -45,6 +46,8 @@ struct Figures {
     call_1mib_per_call_small: f64,
     pin_share_of_call: f64,
     pipelined_chain_of_three_per_call_small: f64,
+    /// The throughput of two shards by that of one. Needs two cores.
+    two_shards_ratio: f64,
     /// CPU time that requests ran past their budget before they were ended.
     cpu_overrun_p99_us: f64,
     /// By kind of neighbour: the 99th percentile of others' requests beside it, in that of the same
@@ -125,7 +128,11 @@ pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
         beside(figures.json_parse_small_ns, "parse"),
     );
     println!(
-        "\nCPU time past the budget, p99: {:.0} us",
+        "\nthroughput of two shards: {:.2} x that of one",
+        figures.two_shards_ratio
+    );
+    println!(
+        "CPU time past the budget, p99: {:.0} us",
         figures.cpu_overrun_p99_us
     );
     println!("\n| neighbour | p99 of others, in that alone |\n|---|---:|");
@@ -224,6 +231,7 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         pipelined_chain_of_three_per_call_small: pipelined_chain_of_three_ns / call_small_ns,
         call_1mib_per_call_small: call_1mib_ns / call_small_ns,
         pin_share_of_call: pin_per_call_ns / call_small_ns,
+        two_shards_ratio: shards::two_shards_ratio().map_err(|error| error.to_string())?,
         cpu_overrun_p99_us,
         neighbour_p99_ratio_worst: neighbour_p99_ratio.values().copied().fold(0.0, f64::max),
         neighbour_p99_ratio,

@@ -152,7 +152,7 @@ impl Bench {
         Ok(elapsed.as_nanos() as f64 / f64::from(calls))
     }
 
-    async fn small(&self, calls: u32, width: u32) -> Result<f64, Error> {
+    pub(super) async fn small(&self, calls: u32, width: u32) -> Result<f64, Error> {
         let argument = format!("{{\"calls\": {calls}, \"width\": {width}}}");
         self.run("small", argument, calls).await
     }
