@@ -102,6 +102,7 @@ struct New {
 }
 
 struct Size {
+  const most :Int64 = -9000000000;
   value @0 :UInt16;
   unit @1 :Text;
 }
@@ -148,4 +149,8 @@ struct Opened {
   tree @12 :Tree(User);
 }
 const limit :UInt16 = 500;
+const delete :List(Text) = ["a", "b\n"];
+const deep :Opened = (pair = (a = (id = 2), b = [blue]), tree = (children = [(value = (name = "c"), node = (weight = -4))]));
+const odds :Kinds = (int64 = 0, uint32 = 1, float32 = nan, float64 = -0.5, bool = false, color = blue, data = 0x"ff 00", bools = [true, false, true],
+  int8s = [-1], float64s = [inf, 1e300], matrix = [[1], [2, 3]], voids = [void], pair = (left = -2), contact = (phone = 9), user = (friend = ()));
 const admin :User = (id = 1, name = "admin", tags = ["root"]);

@@ -70,6 +70,7 @@
 //! nothing is known of, and those of generic methods, are AnyPointer.
 
 mod any;
+mod constants;
 mod interfaces;
 mod plan;
 mod readers;
@@ -79,6 +80,8 @@ mod writers;
 
 use std::fmt::Write as _;
 
+pub use constants::modules;
+pub(crate) use constants::{exported, specifier};
 use plan::Plan;
 
 use crate::model::{Node, Schema, Type};

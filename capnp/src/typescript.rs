@@ -22,6 +22,7 @@ use std::{
 use interfaces::{holders, interface, pipeline};
 use names::Names;
 
+use crate::javascript::{exported, specifier};
 use crate::model::{Brand, Field, FieldKind, Node, NodeKind, Schema, Struct, Type};
 
 /// Declared once, whatever the schema.
@@ -91,7 +92,7 @@ pub fn generate(schema: &Schema) -> String {
     let mut text = COMMON.to_owned();
     for (file, mut nodes) in files {
         nodes.sort_by_key(|node| node.path());
-        let _ = writeln!(text, "\ndeclare module {:?} {{", module(file));
+        let _ = writeln!(text, "\ndeclare module {:?} {{", specifier(file));
         text.push_str("  import type { Any, AnyPointer, AnyPointerInit, Context, List, Type } from \"isolith:schema\";\n");
         for node in nodes {
             declare(&names, &holders, node, &mut text);
@@ -99,10 +100,6 @@ pub fn generate(schema: &Schema) -> String {
         text.push_str("}\n");
     }
     text
-}
-
-fn module(file: &str) -> String {
-    format!("isolith:{}", file.trim_end_matches(".capnp"))
 }
 
 fn declare<'a>(names: &Names<'a>, holders: &BTreeSet<u64>, node: &'a Node, text: &mut String) {
@@ -120,7 +117,15 @@ fn declare<'a>(names: &Names<'a>, holders: &BTreeSet<u64>, node: &'a Node, text:
             }
         }
         NodeKind::Interface(layout) => interface(names, holders, node, layout, &name, &mut body),
-        NodeKind::File | NodeKind::Const(..) | NodeKind::Annotation => return,
+        NodeKind::Const(ty, _) => {
+            let [_, _, plain] = of_type(names, node, ty);
+            let _ = writeln!(body, "export const {}: {plain};", exported(node));
+        }
+        NodeKind::File | NodeKind::Annotation => return,
+    }
+    let is_group = matches!(&node.kind, NodeKind::Struct(layout) if layout.is_group);
+    if !is_group && !matches!(&node.kind, NodeKind::Const(..)) && !node.short.contains('$') {
+        type_id(names, node, &name, &mut body);
     }
     let indent = if scope.is_empty() { "  " } else { "    " };
     if !scope.is_empty() {
@@ -132,6 +137,29 @@ fn declare<'a>(names: &Names<'a>, holders: &BTreeSet<u64>, node: &'a Node, text:
     if !scope.is_empty() {
         text.push_str("  }\n");
     }
+}
+
+/// A type's id, which names it at run time.
+fn type_id<'a>(names: &Names<'a>, node: &'a Node, name: &str, text: &mut String) {
+    let brand = Brand::default();
+    let [read, write, plain] = of_type(
+        names,
+        node,
+        &match &node.kind {
+            NodeKind::Enum(_) => Type::Enum(node.id),
+            NodeKind::Interface(_) => Type::Interface(node.id, brand),
+            _ => Type::Struct(node.id, brand),
+        },
+    );
+    let _ = write!(
+        text,
+        "export namespace {name} {{
+  const typeId: string;
+  /** Not there at run time. */
+  const type: Type<{read}, {write}, {plain}>;
+}}
+"
+    );
 }
 
 /// The namespace and the name: `check$Params` in `Auth` is `Auth.CheckParams`.

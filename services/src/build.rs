@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use isolith_capnp::javascript;
 use isolith_capnp::model::Schema;
 use isolith_capnp::schema::{self, SchemaError};
 
@@ -125,7 +126,7 @@ pub fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<BuildOutput, Buil
     }
     let schema = compile_schemas(&dir, &manifest)?;
     let lock = packages(&dir, options)?;
-    let bundled = bundler::bundle(&dir, &manifest.main)?;
+    let bundled = bundler::bundle(&dir, &manifest.main, schema.modules)?;
     let inlined = lock::inlined(&dir, lock.as_ref(), &bundled.files)?;
     install::check_unaltered(&inlined, &options.env)?;
     check_classes(&manifest, &bundled)?;
@@ -170,6 +171,8 @@ pub fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<BuildOutput, Buil
 pub struct CompiledSchemas {
     /// A `CodeGeneratorRequest` message; empty if the manifest names no interface.
     pub bytes: Vec<u8>,
+    /// Modules with its constants and type ids, by the specifiers that they are imported by.
+    pub modules: BTreeMap<String, String>,
     /// What the manifest exports, with type ids, by name.
     pub exports: Vec<ExportContent>,
     /// What the manifest imports, with type ids, by name.
@@ -187,6 +190,7 @@ pub fn compile_schemas(dir: &Path, manifest: &Manifest) -> Result<CompiledSchema
         .collect();
     let mut compiled = CompiledSchemas {
         bytes: Vec::new(),
+        modules: BTreeMap::new(),
         exports: Vec::new(),
         imports: Vec::new(),
     };
@@ -217,6 +221,7 @@ pub fn compile_schemas(dir: &Path, manifest: &Manifest) -> Result<CompiledSchema
     let model = Schema::read(&compiled.bytes)
         .map_err(|error| Problem::new(files.join(", "), error.to_string(), ""))
         .map_err(Problems::from)?;
+    compiled.modules = javascript::modules(&model);
     let mut problems = Vec::new();
     let mut id_of = |interface: &InterfaceRef| match model.interface(&interface.to_string()) {
         Some((node, _)) => node.id,

@@ -17,6 +17,7 @@
 mod audit;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,10 +25,12 @@ use rolldown::{
     BundlerBuilder, BundlerOptions, CodeSplittingMode, CommentsOptions, InputItem, OutputFormat,
     Platform, ResolveOptions, SourceMapType, TsConfig,
 };
-use rolldown_common::{ModuleInfo, NormalModule, Output, OutputChunk};
+use rolldown_common::side_effects::HookSideEffects;
+use rolldown_common::{ModuleInfo, ModuleType, NormalModule, Output, OutputChunk};
 use rolldown_error::{BuildDiagnostic, DiagnosticOptions, EventKind};
 use rolldown_plugin::{
-    HookLoadArgs, HookLoadOutput, HookLoadReturn, HookNoopReturn, HookUsage, Plugin, PluginContext,
+    HookLoadArgs, HookLoadOutput, HookLoadReturn, HookNoopReturn, HookResolveIdArgs,
+    HookResolveIdOutput, HookResolveIdReturn, HookUsage, Plugin, PluginContext,
     SharedLoadPluginContext,
 };
 
@@ -57,34 +60,41 @@ struct ReadModule {
     imports: Vec<String>,
 }
 
-/// Writes down each module that rolldown reads, and keeps it from reading those outside of the
-/// service's folder.
+/// Writes down each module that rolldown reads, keeps it from reading those outside of the
+/// service's folder, and gives it those that are in no file.
 #[derive(Debug)]
 struct Recorder {
     /// The service's folder, without symbolic links.
     dir: PathBuf,
     read: Mutex<Vec<ReadModule>>,
+    /// Sources by specifier.
+    virtual_modules: BTreeMap<String, String>,
 }
 
 /// Stack of a bundler thread. Parsers recurse, and machine-written modules nest deeply.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bundles the service in `dir`, an absolute path without symbolic links.
+/// Bundles the service in `dir`, an absolute path without symbolic links. `virtual_modules`:
+/// sources, by specifier, of modules that can be imported besides.
 ///
 /// Takes as many cores as there are; blocks until done.
 ///
 /// # Errors
 /// Every mistake found in the sources and what they import.
-pub(crate) fn bundle(dir: &Path, main: &str) -> Result<Bundled, Problems> {
+pub(crate) fn bundle(
+    dir: &Path,
+    main: &str,
+    virtual_modules: BTreeMap<String, String>,
+) -> Result<Bundled, Problems> {
     // A thread of its own, so that callers inside an async runtime can build too, and a panic in
     // the bundler becomes an error.
     std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
+        let thread = scope.spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .thread_stack_size(STACK_BYTES)
                 .build()
                 .map_err(|error| internal(&format!("no threads: {error}")))?;
-            runtime.block_on(run(dir, main))
+            runtime.block_on(run(dir, main, virtual_modules))
         });
         thread
             .join()
@@ -92,10 +102,15 @@ pub(crate) fn bundle(dir: &Path, main: &str) -> Result<Bundled, Problems> {
     })
 }
 
-async fn run(dir: &Path, main: &str) -> Result<Bundled, Problems> {
+async fn run(
+    dir: &Path,
+    main: &str,
+    virtual_modules: BTreeMap<String, String>,
+) -> Result<Bundled, Problems> {
     let recorder = Arc::new(Recorder {
         dir: dir.to_owned(),
         read: Mutex::default(),
+        virtual_modules,
     });
     let mut bundler = BundlerBuilder::default()
         .with_options(options(dir, main))
@@ -246,11 +261,6 @@ impl Plugin for Recorder {
         "isolith".into()
     }
 
-    async fn load(&self, _: SharedLoadPluginContext, args: &HookLoadArgs<'_>) -> HookLoadReturn {
-        // An empty module in its place: its importers are refused, once all of them are known.
-        Ok(is_outside(&self.dir, Path::new(args.id)).then(HookLoadOutput::default))
-    }
-
     async fn module_parsed(
         &self,
         _: &PluginContext,
@@ -274,8 +284,30 @@ impl Plugin for Recorder {
         Ok(())
     }
 
+    async fn resolve_id(
+        &self,
+        _: &PluginContext,
+        args: &HookResolveIdArgs<'_>,
+    ) -> HookResolveIdReturn {
+        let is_ours = self.virtual_modules.contains_key(args.specifier);
+        Ok(is_ours.then(|| HookResolveIdOutput::from_id(args.specifier)))
+    }
+
+    async fn load(&self, _: SharedLoadPluginContext, args: &HookLoadArgs<'_>) -> HookLoadReturn {
+        if let Some(source) = self.virtual_modules.get(args.id) {
+            return Ok(Some(HookLoadOutput {
+                code: source.as_str().into(),
+                module_type: Some(ModuleType::Js),
+                side_effects: Some(HookSideEffects::False),
+                ..HookLoadOutput::default()
+            }));
+        }
+        // An empty module in its place: its importers are refused, once all of them are known.
+        Ok(is_outside(&self.dir, Path::new(args.id)).then(HookLoadOutput::default))
+    }
+
     fn register_hook_usage(&self) -> HookUsage {
-        HookUsage::Load | HookUsage::ModuleParsed
+        HookUsage::ModuleParsed | HookUsage::ResolveId | HookUsage::Load
     }
 }
 

@@ -1,17 +1,19 @@
-//! The declarations that `isolith types` writes hold under `tsc --strict`.
+//! A schema in TypeScript: the declarations hold under `tsc --strict`, and constants are there.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::support::command::run;
+use crate::support::bundles::bundle;
+use crate::support::command::{json, run};
 use crate::support::http1::Request;
 use crate::support::server::Server;
 use crate::support::{case, copy_project, root};
 
-/// The schema that the generators are tested with, and that of real services.
-const SERVICES: [&str; 3] = [
+/// Services with a schema: the second one has all that a schema can say.
+const SERVICES: [&str; 4] = [
+    "tests/cases/language",
     "tests/cases/fixture",
     "tests/cases/lab/front",
     "services/examples/boutique/auth",
@@ -35,9 +37,11 @@ fn generated_declarations_pass_the_compiler_s_strict_checks() {
             library.insert(name, Value::from(fs::read_to_string(path).unwrap()));
         }
     }
-    let complaints = |declared: &str| {
+    let complaints = |files: &[(&str, String)]| {
         let mut posted = library.clone();
-        posted.insert("isolith-schema.d.ts".into(), Value::from(declared));
+        for (name, text) in files {
+            posted.insert((*name).to_owned(), Value::from(text.as_str()));
+        }
         let request = Request::new("POST", "/").json(&Value::from(posted));
         let reply = server.send(&request);
         assert_eq!(reply.status, 200, "{}", reply.text());
@@ -52,12 +56,18 @@ fn generated_declarations_pass_the_compiler_s_strict_checks() {
         }
         run([Path::new("types"), &folder]).done();
         let declared = fs::read_to_string(folder.join("isolith-schema.d.ts")).unwrap();
-        if index == 0 {
-            let (before, after) = declared.split_once("readonly name: string;").unwrap();
-            let found = complaints(&format!("{before}readonly name: strin;{after}"));
+        let mut files = vec![("isolith-schema.d.ts", declared)];
+        if *service == "tests/cases/language" {
+            files.push((
+                "main.ts",
+                fs::read_to_string(folder.join("src/main.ts")).unwrap(),
+            ));
+            let (before, after) = files[0].1.split_once("readonly name: string;").unwrap();
+            let broken = format!("{before}readonly name: strin;{after}");
+            let found = complaints(&[("isolith-schema.d.ts", broken)]);
             assert!(found.contains("Cannot find name 'strin'"), "{found}");
         }
-        assert_eq!(complaints(&declared), "", "{service}");
+        assert_eq!(complaints(&files), "", "{service}");
     }
 }
 
@@ -75,4 +85,18 @@ fn fixture(folder: &Path) {
         );
     }
     fs::write(folder.join("isolith.toml"), manifest).unwrap();
+}
+
+#[test]
+fn constants_and_type_ids_are_there_at_run_time() {
+    let app = "[app]\nname = \"language\"\nentry = \"language\"\nbundles = [\"dist/*.isolith\"]\n\
+               [http]\nlisten = \"127.0.0.1:0\"\n[runtime]\nshards = 1\n";
+    let server = Server::start_with(app, &[bundle("tests/cases/language")]);
+    let said = server.control(&["call", "language", "constants"]).done();
+    assert_eq!(
+        json(&said)["text"],
+        "500 Infinity new+used 2 -9000000000000000000 price 5 j used a+b true 15 typed"
+    );
+    let said = server.control(&["call", "language", "find", r#"{"id": 9}"#]);
+    assert_eq!(json(&said.done())["item"]["which_"], Value::Null);
 }

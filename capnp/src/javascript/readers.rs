@@ -326,7 +326,7 @@ pub(super) fn bits(default: &Value) -> u64 {
 }
 
 /// A JavaScript string literal.
-fn text_default(default: &Value) -> String {
+pub(super) fn text_default(default: &Value) -> String {
     let Value::Text(text) = default else {
         return "''".to_owned();
     };

@@ -96,3 +96,60 @@ fn a_generic_struct_is_generated_once_for_each_set_of_types() {
     let grown = code.matches("// a.capnp:Grow\n").count();
     assert!((30..140).contains(&grown), "{grown}");
 }
+
+#[test]
+fn constants_and_type_ids_are_a_module_of_each_file() {
+    let modules = modules(&fixtures::schema());
+    assert_eq!(modules.keys().collect::<Vec<_>>(), ["isolith:fixture"]);
+    let module = modules["isolith:fixture"].replace("/*@__PURE__*/", "");
+    let value = |name: &str| {
+        let start = format!("export const {name} = ");
+        let mut values = module.lines().filter_map(|line| line.strip_prefix(&start));
+        values.next().unwrap().replace("_f(", "f(")
+    };
+    assert_eq!(value("limit"), "500;");
+    assert_eq!(value("delete_"), r#"f(["a", "b\u000a"]);"#);
+    assert_eq!(
+        value("admin"),
+        r#"f({ id: 1n, name: "admin", tags: f(["root"]) });"#
+    );
+    let schema = fixtures::schema();
+    let id = |name: &str| {
+        let found = schema.nodes().find(|node| node.path() == name).unwrap();
+        format!("typeId: \"{:016x}\" }});", found.id)
+    };
+    assert_eq!(value("User"), format!("f({{ {}", id("User")));
+    assert_eq!(value("Color"), format!("f({{ {}", id("Color")));
+    let size = format!("f({{ most: -9000000000n, {}", id("Size"));
+    assert_eq!(value("Size"), size);
+    assert!(
+        value("Tree").starts_with("f({ Inner: f({ typeId: "),
+        "{module}"
+    );
+    let deep = value("deep");
+    for part in [
+        r#"pair: f({ a: f({ id: 2n, name: "", tags: f([]) }), b: f(["blue"]) })"#,
+        r#"children: f([f({ value: f({ id: 0n, name: "c", tags: f([]) }), children: f([]), node: f({ weight: -4 }) })])"#,
+        r#"int32s: f([1, -2, 3]), users: f([f({ id: 7n, name: "seven", tags: f([]) }), "#,
+        r#"bools: f([true, false, true]), matrix: f([f(["a"]), f([]), f(["b", "c"])])"#,
+        "any: null, struct: null, list: null, cap: null, anys: f([])",
+    ] {
+        assert!(deep.contains(part), "{part} is not in {deep}");
+    }
+    let odds = value("odds");
+    for part in [
+        "bool: false, int8: -3, int16: 0, int32: -7, int64: 0n, uint8: 0, uint16: 0, uint32: 1, uint64: 0n, float32: NaN, float64: -0.5,",
+        r#"text: "default", data: new Uint8Array([255, 0]), color: "blue", user: f({ id: 0n, name: "", tags: f([]), friend: f({"#,
+        "voids: f([null]), bools: f([true, false, true]), int8s: f([-1])",
+        "float64s: f([Infinity, 1e300])",
+        "matrix: f([f([1]), f([2, 3])])",
+        r#"pair: f({ left: -2, right: "" })"#,
+        "contact: f({ phone: 9 })",
+    ] {
+        assert!(odds.contains(part), "{part} is not in {odds}");
+    }
+    assert!(
+        !odds.contains("number:") && !odds.contains("email:"),
+        "{odds}"
+    );
+}

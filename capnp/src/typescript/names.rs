@@ -133,7 +133,7 @@ impl<'a> Names<'a> {
         if node.file() == from.file() && uses.is_none_or(|uses| *uses <= 1) {
             return format!("{dotted}{kind}{arguments}");
         }
-        let module = super::module(node.file());
+        let module = crate::javascript::specifier(node.file());
         format!("import({module:?}).{dotted}{kind}{arguments}")
     }
 

@@ -34,6 +34,13 @@ fn declares_servers_clients_and_structs() {
         "      readonly next: Tree<Type<import(\"isolith:fixture\").Pair<T, Type<string, string, string>>, import(\"isolith:fixture\").PairInit<T, Type<string, string, string>>, import(\"isolith:fixture\").PairObject<T, Type<string, string, string>>>>;",
         "      readonly store: Store.Client<Type<User, UserInit, UserObject>>;",
         "    any?: AnyPointerInit | null | undefined;",
+        "  export const limit: number;",
+        "  export const delete_: string[];",
+        "  export const admin: UserObject;",
+        "    export const most: bigint;",
+        "    const typeId: string;",
+        "    const type: Type<User, UserInit, UserObject>;",
+        "    const type: Type<Color, Color, Color>;",
         "    readonly which_: number | undefined;",
         "    which(): \"which_\" | \"toObject_\" | undefined;",
     ] {

@@ -189,8 +189,9 @@ fn explain(specifier: &str, importer: &Path, dir: &Path, own: &PackageJson) -> (
         return (message, instead_of(root, package.is_some()).to_owned());
     }
     if specifier.starts_with("isolith:") {
-        let hint = "write `import type { ... }`; what is imported at run time is on `env`";
-        return (format!("`{specifier}` has types only{by}"), hint.to_owned());
+        let hint = "constants and type ids can be imported from the schema files that the manifest \
+                    names; all else of a schema is `import type { ... }`";
+        return (format!("there is no `{specifier}`{by}"), hint.to_owned());
     }
     if specifier.contains("://") {
         let hint = "a bundle has no code from the network: install it as an npm package";

@@ -14,7 +14,24 @@ fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn run_in(temp: &tempfile::TempDir) -> Result<Bundled, Problems> {
-    bundle(&temp.path().canonicalize().unwrap(), "src/main.ts")
+    let schema = "const f = Object.freeze;
+        const c0 = 500; export { c0 as limit };
+        const c1 = /*@__PURE__*/f({ of: /*@__PURE__*/f(['shaken']), typeId: '1' }); export { c1 as User };";
+    let modules = BTreeMap::from([("isolith:schema/users".to_owned(), schema.to_owned())]);
+    bundle(&temp.path().canonicalize().unwrap(), "src/main.ts", modules)
+}
+
+#[test]
+fn constants_of_a_schema_are_imported_and_what_is_not_used_is_left_out() {
+    let main = "import { limit } from 'isolith:schema/users'; export const most = () => limit + 1;";
+    let bundled = run_in(&project(&[("src/main.ts", main)])).unwrap();
+    assert!(bundled.source.contains("501"), "{}", bundled.source);
+    assert!(!bundled.source.contains("shaken"), "{}", bundled.source);
+    assert!(!bundled.source.contains("isolith:"), "{}", bundled.source);
+    assert_eq!(bundled.files.len(), 1);
+    let main = "import { missing } from 'isolith:schema/users'; export const most = () => missing;";
+    let error = run_in(&project(&[("src/main.ts", main)])).unwrap_err();
+    assert!(error.to_string().contains("missing"), "{error}");
 }
 
 #[test]
@@ -124,8 +141,8 @@ fn each_mistake_has_its_place_and_hint() {
         ),
         (
             "import { A } from 'isolith:schema/a';\nnew A()",
-            "src/main.ts:1:19: `isolith:schema/a` has types only",
-            "import type",
+            "src/main.ts:1:19: there is no `isolith:schema/a`",
+            "the manifest names",
         ),
         (
             "import x from 'nowhere';\nx()",
@@ -193,7 +210,9 @@ fn each_mistake_has_its_place_and_hint() {
             fs::write(path, text).unwrap();
         }
         let dir = outer.path().join("service").canonicalize().unwrap();
-        let error = bundle(&dir, "src/main.ts").unwrap_err().to_string();
+        let error = bundle(&dir, "src/main.ts", BTreeMap::new())
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains(place) && error.contains(hint),
             "{main}\n{error}"
@@ -258,7 +277,9 @@ fn nothing_outside_of_the_folder_is_read() {
         }
         let _ = std::os::unix::fs::symlink("../../secret.json", dir.join("src/link.json"));
         let _ = std::os::unix::fs::symlink("../..", dir.join("src/linked"));
-        let error = bundle(&dir, "src/main.ts").unwrap_err().to_string();
+        let error = bundle(&dir, "src/main.ts", BTreeMap::new())
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains(place) && error.contains("hint: "),
             "{main}\n{error}"

@@ -65,6 +65,11 @@ declare module "isolith:schema/greeter" {
     }
   }
   export namespace Greeter {
+    const typeId: string;
+    /** Not there at run time. */
+    const type: Type<Greeter.Client | null, Greeter.Client | Greeter.Server, Greeter.Client | null>;
+  }
+  export namespace Greeter {
     export interface CountParams {
       readonly from: number;
       toObject(): CountParamsObject;
@@ -132,6 +137,11 @@ declare module "isolith:schema/greeter" {
     text: string;
     servedBy: string;
     length: number;
+  }
+  export namespace Greeting {
+    const typeId: string;
+    /** Not there at run time. */
+    const type: Type<Greeting, GreetingInit, GreetingObject>;
   }
 }
 
