@@ -124,6 +124,16 @@ impl Limits {
         "background_ms",
         "load_ms",
     ];
+
+    /// The defaults, but no budget of CPU time that a busy machine would have a test exceed which
+    /// is about something else.
+    #[cfg(test)]
+    pub(crate) fn ample() -> Self {
+        Limits {
+            cpu_ms_per_request: 60_000,
+            ..Limits::default()
+        }
+    }
 }
 
 impl Default for Limits {

@@ -90,7 +90,7 @@ fn on_world<F: Future<Output = ()>>(test: impl FnOnce(World) -> F) {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let first = programs("1.0.0");
         let set = solve_samples(&first, "front").unwrap();
-        let served = serve_samples(&first, &set, "front", Limits::default());
+        let served = serve_samples(&first, &set, "front", Limits::ample());
         let (shard, routing) = served.await.unwrap();
         tokio::task::spawn_local(Rc::clone(&shard).pump());
         let folder = tempfile::tempdir().unwrap();

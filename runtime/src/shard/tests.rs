@@ -252,7 +252,7 @@ fn programs(schema: &SampleSchema, samples: &[Sample<'_>]) -> Vec<Arc<Program>> 
 }
 
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(30)
+    Instant::now() + Duration::from_secs(120)
 }
 
 fn arrival() -> Arrival {
@@ -383,7 +383,7 @@ fn every_request_meets_one_version_throughout() {
         let old_set = solve_samples(&old, "front").unwrap();
         let new_set = solve_samples(&new, "front").unwrap();
         let all = [&old[..], &new[..1]].concat();
-        let (shard, routing) = serve_samples(&all, &old_set, "front", Limits::default())
+        let (shard, routing) = serve_samples(&all, &old_set, "front", Limits::ample())
             .await
             .unwrap();
         shard.wire(Arc::clone(&new_set)).unwrap();
@@ -431,7 +431,7 @@ fn every_request_meets_one_version_throughout() {
 #[test]
 fn a_mebibyte_reaches_the_callee_and_comes_back_without_a_copy() {
     on_shard(|| async {
-        let world = serve(&[BLOBS, SENDER], "sender", Limits::default()).await;
+        let world = serve(&[BLOBS, SENDER], "sender", Limits::ample()).await;
         world
             .call("sender", "prepare", "{\"bytes\": 1048576}")
             .await;
@@ -448,7 +448,7 @@ fn below_the_threshold_the_sender_keeps_its_bytes() {
     on_shard(|| async {
         let limits = Limits {
             move_threshold_bytes: 4096,
-            ..Limits::default()
+            ..Limits::ample()
         };
         let world = serve(&[BLOBS, SENDER], "sender", limits).await;
         world.call("sender", "prepare", "{\"bytes\": 4088}").await;
@@ -469,7 +469,7 @@ fn at_threshold_0_every_message_moves() {
     on_shard(|| async {
         let limits = Limits {
             move_threshold_bytes: 0,
-            ..Limits::default()
+            ..Limits::ample()
         };
         let world = serve(&[auth("1.4.0"), MIDDLE, FRONT], "front", limits).await;
         let pin = world.shard.admit(0, None, arrival()).unwrap();
@@ -494,11 +494,11 @@ fn services_that_call_each_other_are_never_entered_twice_on_one_stack() {
         let b = sample("b", &[("OTHER", "a", "^1", "Ping")]);
         let nested = Limits {
             nested_calls_per_request: 50,
-            ..Limits::default()
+            ..Limits::ample()
         };
         let in_flight = Limits {
             calls_in_flight_per_request: 50,
-            ..Limits::default()
+            ..Limits::ample()
         };
         for (limits, name) in [
             (nested, "nested_calls_per_request (50)"),
@@ -525,7 +525,7 @@ fn what_a_handler_does_wrong_is_a_typed_error_and_the_next_call_is_served() {
         let limits = Limits {
             cpu_ms_per_request: 30,
             cpu_ms_wasted: 1_000,
-            ..Limits::default()
+            ..Limits::ample()
         };
         let world = serve(&[auth("1.4.0"), ODD], "odd", limits).await;
         for (how, kind, text) in [
@@ -571,7 +571,7 @@ fn what_a_handler_does_wrong_is_a_typed_error_and_the_next_call_is_served() {
 #[test]
 fn work_left_behind_may_call_only_if_the_request_waits_for_it() {
     on_shard(|| async {
-        let world = serve(&[auth("1.4.0"), ODD], "odd", Limits::default()).await;
+        let world = serve(&[auth("1.4.0"), ODD], "odd", Limits::ample()).await;
         world.call("odd", "late", "{}").await;
         world.call("odd", "held", "{\"pauseMs\": 30}").await;
         let mut lines = serde_json::Value::Null;
@@ -596,7 +596,7 @@ fn background_work_has_a_deadline_after_which_its_pin_is_gone() {
     on_shard(|| async {
         let limits = Limits {
             background: Duration::from_millis(50),
-            ..Limits::default()
+            ..Limits::ample()
         };
         let world = serve(&[auth("1.4.0"), ODD], "odd", limits).await;
         world.call("odd", "held", "{\"pauseMs\": 100000000}").await;
@@ -616,7 +616,7 @@ fn what_cannot_be_loaded_is_refused_with_the_reason_and_leaves_nothing() {
     on_shard(|| async {
         let limits = Limits {
             load: Duration::from_millis(100),
-            ..Limits::default()
+            ..Limits::ample()
         };
         let world = serve(&[auth("1.4.0")], "auth", limits).await;
         let schema = SampleSchema::new(SCHEMA).unwrap();
@@ -694,7 +694,7 @@ export class SenderService {
 }",
             ..SENDER
         };
-        let world = serve(&[vandal, asker], "asker", Limits::default()).await;
+        let world = serve(&[vandal, asker], "asker", Limits::ample()).await;
         assert_eq!(world.call("asker", "send", "{}").await["size"], 6);
     });
 }
@@ -714,7 +714,7 @@ export class BlobService {
     return { size: instance.exports.add(40, 2), name };
   }
 }";
-        let world = serve(&[Sample { source, ..BLOBS }], "blobs", Limits::default()).await;
+        let world = serve(&[Sample { source, ..BLOBS }], "blobs", Limits::ample()).await;
         assert_eq!(world.call("blobs", "size", "{}").await["size"], 42);
     });
 }

@@ -44,7 +44,7 @@ impl Server {
         for (place, file) in bundles.iter().enumerate() {
             fs::copy(file, dist.join(format!("{place}.isolith"))).unwrap();
         }
-        fs::write(folder.path().join("app.toml"), app).unwrap();
+        fs::write(folder.path().join("app.toml"), with_ample_budgets(app)).unwrap();
         Self::launch(Arc::new(folder), environment)
             .unwrap_or_else(|said| panic!("it does not serve: {said}"))
     }
@@ -232,6 +232,18 @@ impl Controls {
         let mut line = isolith();
         line.args(arguments).arg("--app").arg(&self.0);
         finish(line)
+    }
+}
+
+/// The application with budgets of CPU time that a busy machine's requests stay within too, unless
+/// it sets them itself: a machine whose cores are shared counts time against them that
+/// they did not have.
+fn with_ample_budgets(app: &str) -> String {
+    const BUDGETS: &str = "cpu_ms_per_request = 2000\ncpu_ms_wasted = 3000\n";
+    match app.split_once("[limits]\n") {
+        _ if app.contains("cpu_ms_per_request") => app.to_owned(),
+        Some((before, after)) => format!("{before}[limits]\n{BUDGETS}{after}"),
+        None => format!("{app}\n[limits]\n{BUDGETS}"),
     }
 }
 

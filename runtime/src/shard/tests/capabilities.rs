@@ -253,7 +253,7 @@ impl World {
 #[test]
 fn an_object_is_called_through_a_stub_and_comes_home_as_itself() {
     on_shard(|| async {
-        let world = world(Limits::default()).await;
+        let world = world(Limits::ample()).await;
         assert_eq!(world.lines("passed", 0).await, ["ada", "ada"]);
         assert_eq!(
             world.lines("identity", 0).await,
@@ -269,7 +269,7 @@ fn an_object_is_called_through_a_stub_and_comes_home_as_itself() {
 #[test]
 fn results_are_called_before_they_are_there() {
     on_shard(|| async {
-        let world = world(Limits::default()).await;
+        let world = world(Limits::ample()).await;
         let expected = ["ada", "ada+2", "second", "ada", "ada", "ada", "true"];
         assert_eq!(world.lines("pipelined", 0).await, expected);
         world.assert_nothing_is_held();
@@ -279,7 +279,7 @@ fn results_are_called_before_they_are_there() {
 #[test]
 fn what_is_built_on_a_failure_fails_with_it() {
     on_shard(|| async {
-        let world = world(Limits::default()).await;
+        let world = world(Limits::ample()).await;
         let lines = world.lines("failing", 0).await;
         for line in &lines[..2] {
             assert!(
@@ -320,7 +320,7 @@ fn what_is_built_on_a_failure_fails_with_it() {
 #[test]
 fn a_capability_ends_with_its_request() {
     on_shard(|| async {
-        let world = world(Limits::default()).await;
+        let world = world(Limits::ample()).await;
         world.lines("remember", 0).await;
         let lines = world.lines("recall", 0).await;
         assert!(lines[0].starts_with("requestEnded: "), "{}", lines[0]);
@@ -332,7 +332,7 @@ fn a_capability_ends_with_its_request() {
 #[test]
 fn a_capability_of_another_version_set_is_refused() {
     on_shard(|| async {
-        let world = world(Limits::default()).await;
+        let world = world(Limits::ample()).await;
         world.lines("hold", 60_000).await;
         assert_eq!(world.lines("recall", 0).await, ["ada"]);
         // The driver and auth stay as they are, but are in another set.
@@ -360,7 +360,7 @@ fn a_capability_of_another_version_set_is_refused() {
 #[test]
 fn capabilities_are_listed_among_the_holders() {
     on_shard(|| async {
-        let world = world(Limits::default()).await;
+        let world = world(Limits::ample()).await;
         world.lines("hold", 60_000).await;
         let isolates = world.shard.isolates.borrow();
         let mut ids = isolates.iter().flatten().map(|one| one.program.id());
@@ -385,7 +385,7 @@ fn a_capability_whose_isolate_was_replaced_is_lost() {
         let limits = Limits {
             heap_mib: 32,
             cpu_ms_per_request: 60_000,
-            ..Limits::default()
+            ..Limits::ample()
         };
         let world = world(limits).await;
         let lines = world.lines("replaced", 0).await;
@@ -468,7 +468,7 @@ export class DriverService {
             let mut all = programs(caller, &[Sample { ..driver }]);
             all.extend(programs(callee, &[auth]));
             let set = solve_samples(&all, "driver").unwrap();
-            let limits = Limits::default();
+            let limits = Limits::ample();
             let (shard, routing) = serve_samples(&all, &set, "driver", limits).await.unwrap();
             tokio::task::spawn_local(Rc::clone(&shard).pump());
             World { shard, routing }.lines(what, 0).await
@@ -505,7 +505,7 @@ fn a_long_request_keeps_only_what_it_uses() {
         let limits = Limits {
             capabilities_per_request: 20_000,
             cpu_ms_per_request: 60_000,
-            ..Limits::default()
+            ..Limits::ample()
         };
         let world = world(limits).await;
         let lines = world.lines("many", 20_000).await;
@@ -517,7 +517,7 @@ fn a_long_request_keeps_only_what_it_uses() {
 #[test]
 fn a_call_that_nobody_waits_for_aborts_its_handler_s_signal() {
     on_shard(|| async {
-        let world = world(Limits::default()).await;
+        let world = world(Limits::ample()).await;
         assert_eq!(world.lines("cancelled", 0).await, ["mine: enough", "1"]);
         world.lines("abandoned", 0).await;
         assert_eq!(world.lines("aborted", 0).await, ["2"]);

@@ -95,7 +95,7 @@ const WAYS: [&str; 10] = [
 fn limits() -> Limits {
     Limits {
         cpu_ms_per_request: 10,
-        ..Limits::default()
+        ..Limits::ample()
     }
 }
 
@@ -150,7 +150,7 @@ fn a_deadline_ends_what_computes() {
     on_shard(|| async {
         let limits = Limits {
             cpu_ms_per_request: 60_000,
-            ..Limits::default()
+            ..Limits::ample()
         };
         let world = serve(&[BUSY], "busy", limits).await;
         let deadline = Instant::now() + Duration::from_millis(30);
@@ -165,7 +165,7 @@ fn an_isolate_that_keeps_failing_is_held_back_and_tried_again() {
     on_shard(|| async {
         let limits = Limits {
             cpu_ms_per_request: 40,
-            ..Limits::default()
+            ..Limits::ample()
         };
         let world = serve(&[BUSY], "busy", limits).await;
         let mut kinds = Vec::new();
@@ -215,7 +215,7 @@ fn an_isolate_whose_code_was_ended_often_is_made_anew_in_its_place() {
     on_shard(|| async {
         let limits = Limits {
             cpu_ms_per_request: 1,
-            ..Limits::default()
+            ..Limits::ample()
         };
         let world = serve(&[BUSY, CROWD], "crowd", limits).await;
         world.mark("busy");

@@ -101,7 +101,7 @@ impl World {
 #[test]
 fn each_hold_on_a_bundle_is_listed_with_its_kind() {
     on_shard(|| async {
-        let world = stayer(Limits::default()).await;
+        let world = stayer(Limits::ample()).await;
         assert_eq!(world.held("auth"), []);
         let waiting = [send(&world, "/never"), send(&world, "/call")];
         send(&world, "/background").await.unwrap().unwrap();
@@ -132,7 +132,7 @@ fn each_hold_on_a_bundle_is_listed_with_its_kind() {
 #[test]
 fn evicting_ends_whatever_holds_the_bundle_and_nothing_else() {
     on_shard(|| async {
-        let world = stayer(Limits::default()).await;
+        let world = stayer(Limits::ample()).await;
         let old = world.digest("auth");
         let waiting = [send(&world, "/never"), send(&world, "/call")];
         send(&world, "/background").await.unwrap().unwrap();
@@ -182,7 +182,7 @@ fn evicting_ends_whatever_holds_the_bundle_and_nothing_else() {
 #[test]
 fn evicting_cuts_a_stream_that_nobody_reads() {
     on_shard(|| async {
-        let world = stayer(Limits::default()).await;
+        let world = stayer(Limits::ample()).await;
         let pin = world.shard.admit(0, None, arrival()).unwrap();
         let request = HttpRequest {
             method: "GET".into(),
@@ -216,7 +216,7 @@ fn a_drain_ends_by_its_deadline() {
     on_shard(|| async {
         let limits = Limits {
             drain: Duration::from_millis(50),
-            ..Limits::default()
+            ..Limits::ample()
         };
         let world = stayer(limits).await;
         let idle = world.shard.admit(0, None, arrival()).unwrap();
@@ -249,7 +249,7 @@ fn a_drain_ends_by_its_deadline() {
 #[test]
 fn a_json_call_that_waits_leaves_no_async_context_behind() {
     on_shard(|| async {
-        let world = Rc::new(serve(&[auth("1.0.0")], "auth", Limits::default()).await);
+        let world = Rc::new(serve(&[auth("1.0.0")], "auth", Limits::ample()).await);
         let call = {
             let world = Rc::clone(&world);
             tokio::task::spawn_local(async move {

@@ -192,7 +192,7 @@ struct Machine<'r> {
 async fn boot(base: usize) -> (World, tokio::task::JoinHandle<()>) {
     let Known { programs, sets } = known();
     let own = [&programs[base..=base], &programs[VERSIONS.len()..]].concat();
-    let served = serve_samples(&own, &sets[base], "front", Limits::default());
+    let served = serve_samples(&own, &sets[base], "front", Limits::ample());
     let (shard, routing) = served.await.unwrap();
     let pump = tokio::task::spawn_local(Rc::clone(&shard).pump());
     (World { shard, routing }, pump)

@@ -29,7 +29,7 @@ const CASES: usize = 10_000;
 const CASES_PER_SCHEMA: usize = 100;
 
 async fn isolate() -> Rc<Isolate> {
-    let world = serve(&[auth("1.4.0")], "auth", Limits::default()).await;
+    let world = serve(&[auth("1.4.0")], "auth", Limits::ample()).await;
     let isolates = world.shard.isolates.borrow();
     isolates.iter().flatten().next().cloned().unwrap()
 }

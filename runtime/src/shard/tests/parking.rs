@@ -32,7 +32,7 @@ fn a_shard_whose_thread_is_parked_fails_its_requests_and_another_takes_its_place
         })
     });
     let entry = ServiceName::new("front").unwrap();
-    let shard = spawn(0, Limits::default(), routing, entry, None, serve).unwrap();
+    let shard = spawn(0, Limits::ample(), routing, entry, None, serve).unwrap();
     let call = || JsonCall {
         service: "auth".into(),
         version: None,

@@ -48,7 +48,7 @@ impl isolith_versions::RequestHead for Get {
 
 /// A world with a rollout of entry 2 for the even buckets, and for what is below `/ruled`.
 async fn canary() -> World {
-    let world = serve(&[auth("1.0.0"), entry("1.0.0")], "entry", Limits::default()).await;
+    let world = serve(&[auth("1.0.0"), entry("1.0.0")], "entry", Limits::ample()).await;
     let schema = SampleSchema::new(SCHEMA).unwrap();
     let new = programs(&schema, &[entry("2.0.0")]);
     let set = solve_samples(&new, "entry").unwrap();
@@ -139,7 +139,7 @@ fn requests_count_for_what_they_were_shown() {
 #[test]
 fn only_what_no_version_did_is_the_hosts_fault() {
     on_shard(|| async {
-        let world = serve(&[auth("1.0.0"), entry("1.0.0")], "entry", Limits::default()).await;
+        let world = serve(&[auth("1.0.0"), entry("1.0.0")], "entry", Limits::ample()).await;
         let id = world.shard.isolates.borrow()[0]
             .as_ref()
             .unwrap()
@@ -180,7 +180,7 @@ fn only_what_no_version_did_is_the_hosts_fault() {
 #[test]
 fn an_isolate_knows_why_its_requests_failed_and_how_long_they_took() {
     on_shard(|| async {
-        let world = serve(&[auth("1.0.0"), entry("1.0.0")], "entry", Limits::default()).await;
+        let world = serve(&[auth("1.0.0"), entry("1.0.0")], "entry", Limits::ample()).await;
         for path in ["/fail", "/", "/fail"] {
             let pin = world.shard.admit(0, None, arrival()).unwrap();
             let _ = world.get(&pin, &format!("http://shop{path}")).await;
@@ -207,7 +207,7 @@ fn an_isolate_knows_why_its_requests_failed_and_how_long_they_took() {
 #[test]
 fn without_rollouts_nothing_is_sampled() {
     on_shard(|| async {
-        let world = serve(&[auth("1.0.0"), entry("1.0.0")], "entry", Limits::default()).await;
+        let world = serve(&[auth("1.0.0"), entry("1.0.0")], "entry", Limits::ample()).await;
         drop(world.shard.admit(0, None, arrival()).unwrap());
         assert!(taken(&world).is_empty());
     });

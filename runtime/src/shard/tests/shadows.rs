@@ -64,7 +64,7 @@ export class MarkService {
 
 /// A rollout that sees no request, and a copy of each.
 async fn shadowed() -> Rc<World> {
-    let world = serve(&[entry("1.0.0")], "entry", Limits::default()).await;
+    let world = serve(&[entry("1.0.0")], "entry", Limits::ample()).await;
     let schema = SampleSchema::new(SCHEMA).unwrap();
     let new = programs(&schema, &[entry("2.0.0"), MARK]);
     let set = solve_samples(&new, "entry").unwrap();

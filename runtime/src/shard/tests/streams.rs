@@ -157,7 +157,7 @@ async fn world() -> Rc<World> {
     let limits = Limits {
         stream_window_bytes: WINDOW_BYTES,
         cpu_ms_per_request: 60_000,
-        ..Limits::default()
+        ..Limits::ample()
     };
     let schema = SampleSchema::new(SCHEMA).unwrap();
     let programs = programs(&schema, &[STORE, DRIVER]);

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_new_set_takes_new_requests_and_the_old_one_is_unloaded_when_its_last_pin_ends() {
     on_shard(|| async {
-        let world = serve(&[auth("1.4.0"), MIDDLE, FRONT], "front", Limits::default()).await;
+        let world = serve(&[auth("1.4.0"), MIDDLE, FRONT], "front", Limits::ample()).await;
         let held = world.shard.admit(0, None, arrival()).unwrap();
 
         let schema = SampleSchema::new(SCHEMA).unwrap();
@@ -39,7 +39,7 @@ fn a_new_set_takes_new_requests_and_the_old_one_is_unloaded_when_its_last_pin_en
 #[test]
 fn a_set_that_is_about_to_be_published_survives_the_unloading_of_another() {
     on_shard(|| async {
-        let world = serve(&[auth("1.0.0"), MIDDLE, FRONT], "front", Limits::default()).await;
+        let world = serve(&[auth("1.0.0"), MIDDLE, FRONT], "front", Limits::ample()).await;
         let held = world.shard.admit(0, None, arrival()).unwrap();
         let schema = SampleSchema::new(SCHEMA).unwrap();
         let mut sets = Vec::new();
@@ -66,7 +66,7 @@ fn a_set_that_is_about_to_be_published_survives_the_unloading_of_another() {
 #[test]
 fn a_draining_set_that_is_about_to_be_published_again_stays() {
     on_shard(|| async {
-        let world = serve(&[auth("1.0.0"), MIDDLE, FRONT], "front", Limits::default()).await;
+        let world = serve(&[auth("1.0.0"), MIDDLE, FRONT], "front", Limits::ample()).await;
         let old = Arc::clone(world.routing.load().combinations().base());
         let held = world.shard.admit(0, None, arrival()).unwrap();
         let schema = SampleSchema::new(SCHEMA).unwrap();
