@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take that a test waits for. Far more than it takes, so that a loaded
 /// machine fails no test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The repository.
 pub(crate) fn root() -> &'static Path {
