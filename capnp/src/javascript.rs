@@ -14,7 +14,8 @@
 //! the interface and of all that it extends, at any distance; `methods` holds theirs: its own in
 //! the order of their ordinals, then those of each ancestor. An ordinal counts within the interface
 //! that declares the method, so `interfaceId` (also as two signed 32-bit halves) and `ordinal`
-//! together name a method on the wire, and stay when either side's schema grows.
+//! together name a method on the wire, and stay when either side's schema grows. Interfaces and
+//! methods have `own`, too, an object whose `made` is the host's to set.
 //!
 //! Encoding is `builder.begin(offset)`, the encode function, `builder.end()`, or `builder.abort()`
 //! if it threw. A `streaming` method has empty results.
@@ -30,7 +31,7 @@
 //! `pipeline` says where capabilities lie in results that are not there yet: `null` if nowhere, else
 //!
 //! ```text
-//! { fieldName: { pointer, face, fields } }
+//! { fieldName: { pointer, face, fields, get(results) } }
 //! ```
 //!
 //! for each field outside unions that is or holds a capability, at any depth. `pointer` is the

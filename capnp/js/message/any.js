@@ -11,6 +11,7 @@ const anyFace = freeze({
   name: 'Capability',
   lineage: freeze([]),
   methods: freeze([]),
+  own: { __proto__: null, made: null },
 });
 
 /** The kind of what the pointer at byte `p` leads to: 0 struct, 1 list, 3 capability. */

@@ -170,12 +170,66 @@ const notObject = (value) => new Problem(expected('an object', value));
 
 const nothing = freeze({ __proto__: null });
 
+// What is generated for interfaces: see the crate's `javascript` module. Made by constructors, for
+// a literal without a prototype is a hash table to V8, and these are looked at with each call.
+/** What the host makes of an interface or a method, once. */
+class Own {
+  constructor() {
+    this.made = null;
+  }
+}
+setPrototypeOf(Own.prototype, null);
+
+class Face {
+  constructor(id, name, lineage) {
+    this.id = id;
+    this.name = name;
+    this.lineage = lineage;
+    this.methods = null;
+    this.own = new Own();
+  }
+}
+setPrototypeOf(Face.prototype, null);
+
+class Method {
+  constructor(from) {
+    this.name = from.name;
+    this.interfaceId = from.interfaceId;
+    this.interfaceLow = from.interfaceLow;
+    this.interfaceHigh = from.interfaceHigh;
+    this.ordinal = from.ordinal;
+    this.streaming = from.streaming;
+    this.invoke = from.invoke;
+    this.readParams = from.readParams;
+    this.readResults = from.readResults;
+    this.encodeParams = from.encodeParams;
+    this.encodeResults = from.encodeResults;
+    this.pipeline = from.pipeline;
+    this.sole = from.sole;
+    this.own = new Own();
+  }
+}
+setPrototypeOf(Method.prototype, null);
+
+class Part {
+  constructor(pointer, face, fields, get) {
+    this.pointer = pointer;
+    this.face = face;
+    this.fields = fields;
+    this.get = get;
+  }
+}
+setPrototypeOf(Part.prototype, null);
+
 const rt = freeze({
   DEPTH_LIMIT,
   Chunk,
   Message,
   MessageError,
   Builder,
+  Face,
+  Method,
+  Part,
   append,
   ABSENT,
   nothing,

@@ -18,8 +18,7 @@ impl Plan<'_> {
                 .collect();
             let _ = writeln!(
                 text,
-                "  const I{index} = {{ __proto__: null, id: \"{:016x}\", name: {:?}, \
-                 lineage: rt.freeze([{}]), methods: null }};",
+                "  const I{index} = new rt.Face(\"{:016x}\", {:?}, rt.freeze([{}]));",
                 node.id,
                 where_of(node),
                 ids.join(", ")
@@ -109,14 +108,14 @@ impl Plan<'_> {
         let (low, high) = halves(owner.id);
         let _ = writeln!(
             text,
-            "    rt.freeze({{ __proto__: null, name: {name:?}, interfaceId: \"{:016x}\",
+            "    rt.freeze(new rt.Method({{ name: {name:?}, interfaceId: \"{:016x}\",
       interfaceLow: {low}, interfaceHigh: {high}, ordinal: {}, streaming: {streaming},
       invoke: (o, params, ctx) => o.{name}(params, ctx),
       readParams: (m) => readRoot(S{params}, m),
       readResults: {read},
       encodeParams: {},
       encodeResults: {encode},
-      pipeline: {pipeline}, sole: {sole} }}),",
+      pipeline: {pipeline}, sole: {sole} }})),",
             owner.id,
             method.ordinal,
             encoder(params, &format!("{place} params")),
@@ -158,7 +157,8 @@ impl Plan<'_> {
         }
         let entry = |pointer: i64, face: &str, fields: &str| {
             format!(
-                "rt.freeze({{ __proto__: null, pointer: {pointer}, face: {face}, fields: {fields} }})"
+                "rt.freeze(new rt.Part({pointer}, {face}, {fields}, (o) => o.{}))",
+                field.name
             )
         };
         let inner = |id: u64, brand: &Brand| {

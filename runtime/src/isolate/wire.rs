@@ -49,40 +49,49 @@ pub(crate) enum RecordKind {
     CallTo = 3,
     /// In only: the results of a call whose answer is kept.
     Answer = 4,
+    /// As [`Call`](Self::Call), and the answer is kept: results may be called before they are there.
+    Ask = 5,
+    /// So, and the results are wanted at once.
+    AskWanted = 6,
     /// In only: the receive chunk that the offsets of the records after it refer to.
-    Chunk = 5,
+    Chunk = 7,
     /// Out only: the root gets one more hold (`ctx.waitUntil`).
-    Hold = 6,
+    Hold = 8,
     /// Out only: the root loses a hold.
-    Release = 7,
+    Release = 9,
     /// Where the next `CallTo` goes.
-    To = 8,
+    To = 10,
     /// A capability of the next message: see [`Passed`].
-    Capability = 9,
+    Capability = 11,
     /// Out only: the call is done, and its results wait here until somebody wants them.
-    Kept = 10,
+    Kept = 12,
     /// The caller wants the results of a kept call.
-    Pull = 11,
+    Pull = 13,
     /// The caller needs the answer of a kept call no more.
-    Finish = 12,
+    Finish = 14,
     /// Out: an import is held no more. In: nobody holds this export, which was sent `target` times.
-    Drop = 13,
+    Drop = 15,
     /// Out only: an export is to serve no more.
-    Revoke = 14,
+    Revoke = 16,
     /// Out: the caller gives this call up. In: nobody waits for this call any more.
-    Cancel = 15,
+    Cancel = 17,
     /// In only: what the isolate keeps for this root may go.
-    Ended = 16,
+    Ended = 18,
+    /// A call without arguments of what one pointer of a kept call's results leads to: see
+    /// [`Then`].
+    Then = 19,
 }
 
 impl RecordKind {
     fn from_word(word: i32) -> Option<Self> {
         use RecordKind as K;
-        const KINDS: [RecordKind; 16] = [
+        const KINDS: [RecordKind; 19] = [
             K::Call,
             K::Return,
             K::CallTo,
             K::Answer,
+            K::Ask,
+            K::AskWanted,
             K::Chunk,
             K::Hold,
             K::Release,
@@ -95,6 +104,7 @@ impl RecordKind {
             K::Revoke,
             K::Cancel,
             K::Ended,
+            K::Then,
         ];
         KINDS
             .get(usize::try_from(word).ok()?.checked_sub(1)?)
@@ -122,6 +132,44 @@ pub(crate) type Path = i32;
 pub(crate) const KEEP: i32 = 1;
 /// Of a kept call: the results are wanted at once.
 pub(crate) const WANTED: i32 = 2;
+
+/// What a [`RecordKind::Then`] record says besides the call's id and root. Most calls of a pipeline
+/// have no arguments, so they take one record instead of two and no message.
+///
+/// `target` has the method's ordinal in its lower half, then the pointer's index, then the flags;
+/// `offset` names the kept call, `length` and `segments` the interface that declares the method.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Then {
+    /// The caller's pending index of the kept call (out), or the lower half of its key (in): the
+    /// callee handles its records in order, so it cannot mean a later call in the same place.
+    pub(crate) on: i32,
+    pub(crate) path: Path,
+    /// The two halves of the id of the interface that declares the method.
+    pub(crate) interface: (i32, i32),
+    /// [`KEEP`], [`WANTED`].
+    pub(crate) flags: i32,
+}
+
+impl Then {
+    pub(crate) fn of(record: &Record) -> Self {
+        let pointer = (record.target >> 16) & 0xff;
+        Then {
+            on: record.offset,
+            path: 1 | (pointer << 8),
+            interface: (record.length, record.segments),
+            flags: record.target >> 24,
+        }
+    }
+
+    /// The same as the prefix of a call: of the kept call that is named `on`.
+    pub(crate) fn to(&self, on: (i32, i32)) -> To {
+        To {
+            target: Target::Answer(on, self.path),
+            interface: self.interface,
+            flags: self.flags,
+        }
+    }
+}
 
 /// A [`RecordKind::To`] record.
 #[derive(Clone, Copy, Debug)]

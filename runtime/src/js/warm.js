@@ -3,7 +3,7 @@
 // the snapshot compiled. The numbers are those of wire.rs.
 (function (glue, wire) {
   'use strict';
-  const CALL = 1, RETURN = 2, CHUNK = 5;
+  const CALL = 1, RETURN = 2, CHUNK = 7;
   // A struct with one text, as generated code reads and writes it.
   const generated = (rt) => {
     class Note {
@@ -18,13 +18,15 @@
     rt.finishStruct(Note, 'Note');
     const read = (message) => rt.readRoot(Note, message);
     const encode = (b, note) => rt.writeText(b, rt.newStruct(b, b.offset, 0, 1), note.text);
-    const method = {
+    const method = new rt.Method({
       name: 'pass', interfaceId: 'warm', interfaceLow: 0, interfaceHigh: 0, ordinal: 0,
       streaming: false, pipeline: null, sole: null,
       invoke: (instance, params, ctx) => instance.pass(params, ctx),
       readParams: read, readResults: read, encodeParams: encode, encodeResults: encode,
-    };
-    return { interfaces: { warm: { id: 'warm', name: 'Warm', lineage: ['warm'], methods: [method] } } };
+    });
+    const face = new rt.Face('warm', 'Warm', ['warm']);
+    face.methods = [method];
+    return { interfaces: { warm: face } };
   };
 
   // V8 leaves out of the snapshot's contexts what a flag enables.

@@ -8,6 +8,7 @@ use slotmap::SlotMap;
 use super::party::Party;
 use crate::isolate::Isolate;
 use crate::isolate::keys::{CallKey, RootKey};
+use crate::isolate::wire::{KEEP, WANTED};
 
 /// One call from one party to another, while the caller waits.
 pub(crate) struct Call {
@@ -42,6 +43,17 @@ pub(crate) enum Answer {
     Kept,
     /// The caller has them, or the error in their place.
     Sent,
+}
+
+impl Answer {
+    /// What is to become of the results of a call with these flags of its record.
+    pub(crate) fn of_flags(flags: i32) -> Self {
+        match (flags & KEEP != 0, flags & WANTED != 0) {
+            (false, _) => Answer::Once,
+            (true, false) => Answer::Open,
+            (true, true) => Answer::Wanted,
+        }
+    }
 }
 
 impl Call {

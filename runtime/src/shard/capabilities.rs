@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use slotmap::{Key, SlotMap, SparseSecondaryMap};
+use slotmap::{Key, SecondaryMap, SlotMap};
 
 use crate::isolate::keys::{CallKey, CapabilityKey, RootKey, to_words};
 use crate::isolate::wire::{Passed, Path, Record, RecordKind};
@@ -64,6 +64,14 @@ struct Belongings {
     parties: Vec<Party>,
 }
 
+impl Belongings {
+    fn involve(&mut self, party: &Party) {
+        if !self.parties.contains(party) {
+            self.parties.push(party.clone());
+        }
+    }
+}
+
 /// The capabilities that stand for parts of one answer.
 #[derive(Default)]
 struct Promises {
@@ -91,9 +99,9 @@ pub(super) enum Full {
 #[derive(Default)]
 pub(super) struct CapabilityTable {
     capabilities: SlotMap<CapabilityKey, Capability>,
-    roots: SparseSecondaryMap<RootKey, Belongings>,
+    roots: SecondaryMap<RootKey, Belongings>,
     /// Answers that capabilities stand for a part of.
-    promises: SparseSecondaryMap<CallKey, Promises>,
+    promises: SecondaryMap<CallKey, Promises>,
     /// By slot, of isolates.
     names: Vec<Names>,
     /// By slot, of those outside.
@@ -158,10 +166,7 @@ impl CapabilityTable {
     /// Remembers that `party` keeps something for `root`.
     pub(super) fn involve(&mut self, root: RootKey, party: &Party) {
         if let Some(entry) = self.roots.entry(root) {
-            let parties = &mut entry.or_default().parties;
-            if !parties.contains(party) {
-                parties.push(party.clone());
-            }
+            entry.or_default().involve(party);
         }
     }
 
@@ -371,11 +376,13 @@ impl CapabilityTable {
         gone.filter_map(|key| self.let_go(key)).collect()
     }
 
-    /// Names the call that `caller` may build on by its pending index.
+    /// Names the call that `caller` may build on by its pending index, and remembers that both
+    /// sides keep something for `root`.
     pub(super) fn keep(
         &mut self,
         caller: &Party,
         pending: i32,
+        callee: &Party,
         call: CallKey,
         root: RootKey,
         calls: &CallTable,
@@ -386,6 +393,8 @@ impl CapabilityTable {
             belongings.answers.retain(|key| calls.get(*key).is_some());
         }
         belongings.answers.push(call);
+        belongings.involve(caller);
+        belongings.involve(callee);
         let questions = &mut self.names(caller.slot()).questions;
         if questions.len() <= place {
             questions.resize(place + 1, CallKey::null());

@@ -225,7 +225,11 @@ impl Shard {
     }
 
     /// The time, for one call in [`CALLS_PER_SAMPLE`]: two looks at the clock are 3 % of a call.
-    fn sampled(&self) -> Option<Instant> {
+    /// How long a kept answer took says nothing, for it may wait to be asked for.
+    fn sampled(&self, answer: Answer) -> Option<Instant> {
+        if answer != Answer::Once {
+            return None;
+        }
         let accepted = self.calls_accepted.get();
         self.calls_accepted.set(accepted.wrapping_add(1));
         accepted.is_multiple_of(CALLS_PER_SAMPLE).then(Instant::now)
@@ -264,15 +268,7 @@ impl Shard {
         let mut roots = self.roots.borrow_mut();
         let root = self.active(&mut roots, key);
         let root = root.map_err(|error| error.overload_in(caller.program.id()))?;
-        let deepest = self.limits.nested_calls_per_request.min(NESTED_MAX);
-        if nesting(record.root) >= deepest {
-            return Err(bound(
-                "nested_calls_per_request",
-                deepest as usize,
-                "do the services call each other without end?",
-            )
-            .in_bundle(caller.program.id()));
-        }
+        self.nest(caller, record)?;
         let (import, method) = (record.target >> 16, record.target & 0xffff);
         let import = usize::try_from(import).unwrap_or(usize::MAX);
         let of_now = self.set_of_now(caller);
@@ -283,35 +279,26 @@ impl Shard {
             Some(to) => self.destination(&caller.into(), &roots, key, target, to)?,
             None => Destination::export(target)?,
         };
-        callee.pass()?;
-        if callee.queued() >= self.limits.queued_records_per_isolate {
-            return Err(callee.blame(bound(
-                "queued_records_per_isolate",
-                self.limits.queued_records_per_isolate,
-                "the callee is busy; try again later",
-            )));
-        }
+        self.let_in(&callee)?;
         let segment0 = self.segment0(caller, record, &moved)?;
-        let call = self
-            .calls
-            .borrow_mut()
-            .insert(Call {
-                caller: caller.into(),
-                pending: record.id.0,
-                callee: callee.clone(),
-                root: key,
-                since: self.sampled(),
-                answer: to.map_or(Answer::Once, |to| to.answer()),
-            })
-            .ok_or_else(|| {
-                bound(
-                    "calls_in_flight_per_shard",
-                    self.limits.calls_in_flight_per_shard,
-                    "try again later",
-                )
-            })?;
+        let answer = match record.kind {
+            RecordKind::Ask => Answer::Open,
+            RecordKind::AskWanted => Answer::Wanted,
+            _ => to.map_or(Answer::Once, |to| to.answer()),
+        };
+        let call = self.begin(Call {
+            caller: caller.into(),
+            pending: record.id.0,
+            callee: callee.clone(),
+            root: key,
+            since: self.sampled(answer),
+            answer,
+        })?;
+        if to.is_some() || answer != Answer::Once {
+            self.remember(call, (&caller.into(), record.id.0, key), &callee, answer)?;
+        }
         if let Some(prefix) = prefix {
-            self.put_prefix(call, &callee, to, &prefix.passed)?;
+            self.put_prefix(call, key, (&caller.into(), &callee), to, &prefix.passed)?;
         }
         if let Some(root) = roots.get_mut(key) {
             root.begin_call(self.now.get());
@@ -331,6 +318,43 @@ impl Shard {
         };
         callee.receive(incoming, segment0, moved);
         Ok(())
+    }
+
+    /// Whether a call of `caller` may be nested as deep as `record` says.
+    fn nest(&self, caller: &Isolate, record: &Record) -> Result<(), CallError> {
+        let deepest = self.limits.nested_calls_per_request.min(NESTED_MAX);
+        if nesting(record.root) >= deepest {
+            return Err(bound(
+                "nested_calls_per_request",
+                deepest as usize,
+                "do the services call each other without end?",
+            )
+            .in_bundle(caller.program.id()));
+        }
+        Ok(())
+    }
+
+    /// Whether `callee` takes a call now.
+    fn let_in(&self, callee: &Party) -> Result<(), CallError> {
+        callee.pass()?;
+        if callee.queued() >= self.limits.queued_records_per_isolate {
+            return Err(callee.blame(bound(
+                "queued_records_per_isolate",
+                self.limits.queued_records_per_isolate,
+                "the callee is busy; try again later",
+            )));
+        }
+        Ok(())
+    }
+
+    fn begin(&self, call: Call) -> Result<CallKey, CallError> {
+        self.calls.borrow_mut().insert(call).ok_or_else(|| {
+            bound(
+                "calls_in_flight_per_shard",
+                self.limits.calls_in_flight_per_shard,
+                "try again later",
+            )
+        })
     }
 
     /// Hands the results that `callee` posted to whoever waits for them.
@@ -354,7 +378,8 @@ impl Shard {
             }
             None => match self.settle_kept(key, callee, None) {
                 Some(awaited) => (RecordKind::Answer, awaited),
-                None => return self.refuse_belongings(callee, record, prefix.as_ref()),
+                None if prefix.is_some() => return self.refuse_belongings(callee, record),
+                None => return,
             },
         };
         let passed = match prefix {
@@ -527,11 +552,23 @@ impl Home for Shard {
             };
             let root = from_words::<RootKey>(record.root);
             match record.kind {
-                RecordKind::Call | RecordKind::CallTo => {
+                RecordKind::Call | RecordKind::CallTo | RecordKind::Ask | RecordKind::AskWanted => {
                     let root = self.root_of_isolate(isolate).unwrap_or(root);
                     let prefix = self.take_prefix();
                     if let Err(error) = self.accept(isolate, &record, root, prefix.as_ref()) {
-                        self.refuse_belongings(isolate, &record, prefix.as_ref());
+                        if prefix.is_some() || record.kind != RecordKind::Call {
+                            self.refuse_belongings(isolate, &record);
+                        }
+                        isolate.push(Event::CallFailed {
+                            pending: record.id.0,
+                            error,
+                        });
+                    }
+                }
+                RecordKind::Then => {
+                    let root = self.root_of_isolate(isolate).unwrap_or(root);
+                    if let Err(error) = self.accept_then(isolate, &record, root) {
+                        self.refuse_belongings(isolate, &record);
                         isolate.push(Event::CallFailed {
                             pending: record.id.0,
                             error,

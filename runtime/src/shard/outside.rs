@@ -18,7 +18,7 @@ use super::calls::{Answer, Call};
 use super::party::Party;
 use super::passing::{Awaited, Destination, Prefix, abandon};
 use super::roots::{Asker, Request};
-use super::{Pin, Shard, bound};
+use super::{Pin, Shard};
 use crate::error::CallError;
 use crate::isolate::keys::{CallKey, CapabilityKey, RootKey, from_words, to_words};
 use crate::isolate::wire::{KEEP, Passed, Record, RecordKind, Target, To, WANTED};
@@ -417,27 +417,17 @@ impl Shard {
         };
         let Destination { callee, export, to } =
             self.destination(&caller, &roots, key, import, to)?;
-        callee.pass()?;
-        if callee.queued() >= self.limits.queued_records_per_isolate {
-            return Err(callee.blame(bound(
-                "queued_records_per_isolate",
-                self.limits.queued_records_per_isolate,
-                "the callee is busy; try again later",
-            )));
-        }
-        let call = Call {
-            caller,
+        self.let_in(&callee)?;
+        let call = self.begin(Call {
+            caller: caller.clone(),
             pending: id,
             callee: callee.clone(),
             root: key,
-            since: self.sampled(),
+            since: self.sampled(Answer::Once),
             answer: Answer::Once,
-        };
-        let call = self.calls.borrow_mut().insert(call).ok_or_else(|| {
-            let max = self.limits.calls_in_flight_per_shard;
-            bound("calls_in_flight_per_shard", max, "try again later")
         })?;
-        self.put_prefix(call, &callee, to, &params.caps)?;
+        self.remember(call, (&caller, id, key), &callee, Answer::Once)?;
+        self.put_prefix(call, key, (&caller, &callee), to, &params.caps)?;
         if let Some(root) = roots.get_mut(key) {
             root.begin_call(self.now.get());
         }

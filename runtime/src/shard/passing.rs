@@ -17,9 +17,9 @@ use super::capabilities::{Estate, Full, Gone, Object, Standing, ended};
 use super::party::Party;
 use super::roots::{RootState, RootTable};
 use crate::error::CallError;
-use crate::isolate::Isolate;
-use crate::isolate::keys::{CallKey, CapabilityKey, RootKey, from_words, to_words};
-use crate::isolate::wire::{KEEP, Passed, Record, RecordKind, Target, To, WANTED};
+use crate::isolate::keys::{CallKey, CapabilityKey, RootKey, from_words, nested, to_words};
+use crate::isolate::wire::{Passed, Record, RecordKind, Target, Then, To};
+use crate::isolate::{Isolate, Segment0};
 
 /// The prefixes of the next record of the isolate whose records are collected.
 #[derive(Default)]
@@ -56,11 +56,7 @@ impl Destination {
 impl To {
     /// What is to become of the results.
     pub(super) fn answer(&self) -> Answer {
-        match (self.flags & KEEP != 0, self.flags & WANTED != 0) {
-            (false, _) => Answer::Once,
-            (true, false) => Answer::Open,
-            (true, true) => Answer::Wanted,
-        }
+        Answer::of_flags(self.flags)
     }
 }
 
@@ -102,7 +98,7 @@ impl Shard {
                 self.has_prefix.set(true);
             }
             RecordKind::Kept => self.keep_results(isolate, from_words(record.id)),
-            RecordKind::Pull => self.pull(&isolate.into(), record.id.0),
+            RecordKind::Pull => self.pull(&isolate.into(), record.id.0, from_words(record.root)),
             RecordKind::Finish => self.finish(&isolate.into(), record.id.0),
             RecordKind::Drop => {
                 self.drop_held(isolate.slot, from_words(record.id), record.target);
@@ -172,6 +168,67 @@ impl Shard {
         })
     }
 
+    /// Accepts a call that is one [`RecordKind::Then`] record, or says why not. P3, P4.
+    pub(super) fn accept_then(
+        &self,
+        caller: &Rc<Isolate>,
+        record: &Record,
+        root: RootKey,
+    ) -> Result<(), CallError> {
+        let then = Then::of(record);
+        let mut roots = self.roots.borrow_mut();
+        let active = self.active(&mut roots, root).map(|_| ());
+        active.map_err(|error| error.overload_in(caller.program.id()))?;
+        self.nest(caller, record)?;
+        let caller = Party::from(caller);
+        let on = self.question(&caller, then.on).ok_or_else(broken)?;
+        let home = {
+            let calls = self.calls.borrow();
+            let call = calls.get(on);
+            call.map(|call| (call.callee.clone(), call.root))
+        };
+        let (callee, owner) = home.ok_or_else(broken)?;
+        usable(&roots, root, owner)?;
+        self.let_in(&callee)?;
+        let answer = Answer::of_flags(then.flags);
+        let key = self.begin(Call {
+            caller: caller.clone(),
+            pending: record.id.0,
+            callee: callee.clone(),
+            root,
+            since: self.sampled(answer),
+            answer,
+        })?;
+        self.remember(key, (&caller, record.id.0, root), &callee, answer)?;
+        if let Some(root) = roots.get_mut(root) {
+            root.begin_call(self.now.get());
+        }
+        let incoming = Record {
+            id: to_words(key),
+            root: nested(record.root),
+            ..*record
+        };
+        match callee {
+            Party::Isolate(callee) => callee.tell(Record {
+                offset: to_words(on).0,
+                ..incoming
+            }),
+            // For a client it is a call like any other.
+            Party::Outside(callee) => {
+                callee.note(&then.to(to_words(on)).record());
+                callee.receive(
+                    &Record {
+                        kind: RecordKind::CallTo,
+                        ..incoming
+                    },
+                    &Segment0::Small(&[0; 8]),
+                    &[],
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// The kept call that `caller` names by its pending index.
     fn question(&self, caller: &Party, pending: i32) -> Option<CallKey> {
         let key = self.capabilities.borrow().question(caller, pending)?;
@@ -185,37 +242,40 @@ impl Shard {
     pub(super) fn put_prefix(
         &self,
         key: CallKey,
-        callee: &Party,
+        root: RootKey,
+        (caller, callee): (&Party, &Party),
         to: Option<To>,
         passed: &[Passed],
     ) -> Result<(), CallError> {
-        let Some(Awaited {
-            caller,
-            pending,
-            root,
-        }) = self.calls.borrow().get(key).map(Awaited::of)
-        else {
-            return Ok(());
-        };
-        let mut done = Ok(());
-        if let Some(to) = to {
-            let calls = self.calls.borrow();
-            let mut table = self.capabilities.borrow_mut();
-            table.involve(root, &caller);
-            table.involve(root, callee);
-            if to.answer() != Answer::Once {
-                done = table
-                    .keep(&caller, pending, key, root, &calls)
-                    .map_err(|full| self.full(full, &caller));
-            }
-        }
-        let done = done.and_then(|()| self.pass(&caller, callee, root, passed));
-        match (&done, to) {
+        let passed = self.pass(caller, callee, root, passed);
+        match (&passed, to) {
             (Err(_), _) => drop(self.calls.borrow_mut().remove(key)),
             (Ok(()), Some(to)) => callee.note(to.record()),
             (Ok(()), None) => {}
         }
-        done
+        passed
+    }
+
+    /// Has both sides of an accepted call remember what they keep for its root. On an error, the
+    /// call is gone.
+    pub(super) fn remember(
+        &self,
+        key: CallKey,
+        (caller, pending, root): (&Party, i32, RootKey),
+        callee: &Party,
+        answer: Answer,
+    ) -> Result<(), CallError> {
+        let mut table = self.capabilities.borrow_mut();
+        if answer == Answer::Once {
+            table.involve(root, caller);
+            table.involve(root, callee);
+            return Ok(());
+        }
+        let kept = table.keep(caller, pending, callee, key, root, &self.calls.borrow());
+        kept.map_err(|full| {
+            self.calls.borrow_mut().remove(key);
+            self.full(full, caller)
+        })
     }
 
     /// Puts the capabilities of a message into `receiver`'s mail, as that names them.
@@ -352,8 +412,12 @@ impl Shard {
     }
 
     /// The caller wants the results of a kept call.
-    fn pull(&self, caller: &Party, pending: i32) {
+    fn pull(&self, caller: &Party, pending: i32, root: RootKey) {
         let Some(key) = self.question(caller, pending) else {
+            // The end of the root took the answer, and leaves what is asked for to this.
+            if !self.is_active(root) {
+                caller.tell(finished(pending, root));
+            }
             return;
         };
         let mut calls = self.calls.borrow_mut();
@@ -389,10 +453,7 @@ impl Shard {
         let Some((root, answer)) = found else { return };
         if answer != Answer::Sent {
             // Nothing else will tell the caller that the index is free again.
-            caller.note(Record {
-                id: (pending, 0),
-                ..Record::bare(RecordKind::Finish)
-            });
+            caller.note(finished(pending, root));
         }
         if self.capabilities.borrow_mut().finish(root, key) {
             self.forget_answer(key);
@@ -464,14 +525,9 @@ impl Shard {
                     _ => calls.remove(key),
                 }
             };
-            let Some(call) = call else { continue };
-            if call.answer != Answer::Sent && call.pending >= 0 {
-                call.caller.note(Record {
-                    id: (call.pending, 0),
-                    ..Record::bare(RecordKind::Finish)
-                });
-            }
-            if call.is_under_way() {
+            if let Some(call) = call
+                && call.is_under_way()
+            {
                 self.end_call(&call);
             }
         }
@@ -495,14 +551,9 @@ impl Shard {
 
     /// What an isolate posted could not be taken: tells it if the reason is that the root is over,
     /// for it may keep something for that root.
-    pub(super) fn refuse_belongings(
-        &self,
-        isolate: &Rc<Isolate>,
-        record: &Record,
-        prefix: Option<&Prefix>,
-    ) {
+    pub(super) fn refuse_belongings(&self, isolate: &Rc<Isolate>, record: &Record) {
         let root = from_words(record.root);
-        if prefix.is_some() && !self.is_active(root) {
+        if !self.is_active(root) {
             isolate.note(ended(root));
         }
     }
@@ -550,6 +601,15 @@ impl Shard {
                 tell_cancelled(&call.callee, key);
             }
         }
+    }
+}
+
+/// The record that tells a caller that the index of a kept call of `root` is free again.
+fn finished(pending: i32, root: RootKey) -> Record {
+    Record {
+        id: (pending, 0),
+        root: to_words(root),
+        ..Record::bare(RecordKind::Finish)
     }
 }
 

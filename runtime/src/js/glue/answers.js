@@ -4,45 +4,30 @@
   // The question that a call is built on, or null.
   const baseOf = (target) => (target.to === TO_ANSWER ? target.owner : null);
 
-  // A call that goes to a TO record's target; its results have no capabilities.
+  // A call of something else than an import's own method; its results have no capabilities.
   class Addressed extends Pending {
-    constructor(method, label, target) {
+    constructor(method, label, base) {
       super(method, label);
-      this.to = target.to;
-      this.low = target.low;
-      this.high = target.high;
-      this.path = target.path;
-      this.base = baseOf(target);
-      this.flags = 0;
-      this.at = 0;
+      this.base = base;
     }
   }
   setPrototypeOf(Addressed.prototype, null);
 
-  function postTo(entry) {
+  // Says where the call whose record is next goes. Of a question, somebody may build on the answer.
+  function postTo(to, entry) {
     const { method } = entry;
-    entry.at = postBare(TO, entry.low, entry.high, entry.to, method.interfaceLow,
-      method.interfaceHigh, entry.path, entry.flags);
+    const flags = entry instanceof Question ? KEEP : 0;
+    const at = postBare(TO, to.low, to.high, to.to, method.interfaceLow, method.interfaceHigh,
+      to.path, flags);
+    if (flags !== 0) entry.at = at;
   }
 
-  // A function that calls `method` of what `targetOf(this)` gives.
-  function callerTo(method, label, targetOf) {
-    if (method.streaming) {
-      return function (params, options) {
-        return stream(targetOf(this), method, label, params, options);
-      };
-    }
-    if (method.pipeline !== null) {
-      const Answer = answerClass(method);
-      return function (params, options) {
-        const target = targetOf(this);
-        if (target.local !== undefined) return callLocal(target.local, method, label, params);
-        return new Answer(pose(target, method, label, params, options));
-      };
-    }
-    return function (params, options) {
-      return callTo(targetOf(this), method, label, params, options);
-    };
+  // Calls a method of any kind.
+  function callOn(target, method, label, params, options) {
+    if (method.streaming) return stream(target, method, label, params, options);
+    if (target.local !== undefined) return callLocal(target.local, method, label, params);
+    if (method.pipeline === null) return callTo(target, method, label, params, options);
+    return answerTo(pose(target, method, label, params, options));
   }
 
   // Why a call cannot even be made, or null.
@@ -71,8 +56,7 @@
     'the results that it was called on have no capability there', '', '', '', label);
 
   function callTo(target, method, label, params, options) {
-    if (target.local !== undefined) return callLocal(target.local, method, label, params);
-    const entry = new Addressed(method, label, target);
+    const entry = new Addressed(method, label, baseOf(target));
     const promise = new Promise((resolve, reject) => {
       entry.resolve = resolve;
       entry.reject = reject;
@@ -86,7 +70,7 @@
     const id = enter(entry);
     try {
       send(CALL_TO, id, 0, target.word | method.ordinal, frame, method.encodeParams,
-        params === undefined ? EMPTY : params, entry);
+        params === undefined ? EMPTY : params, target, entry);
     } catch (error) {
       takePending(id).reject(error);
     }
@@ -120,15 +104,11 @@
   const OPEN = 0, THERE = 1, FAILED = 2, GIVEN_UP = 3;
 
   class Question {
-    constructor(method, label, target) {
+    constructor(method, label, base) {
       this.method = method;
       this.label = label;
-      this.to = target.to;
-      this.low = target.low;
-      this.high = target.high;
-      this.path = target.path;
-      this.base = baseOf(target);
-      this.flags = KEEP;
+      this.base = base;
+      // Where its ASK, TO or THEN record lies in the ring, until that is taken.
       this.at = 0;
       this.id = -1;
       this.frame = undefined;
@@ -142,6 +122,9 @@
       this.promise = null;
       this.settle = null;
       this.settleWrong = null;
+      // The list of its scope's that are open.
+      this.before = null;
+      this.after = null;
     }
 
     // The results, as a promise: now they are wanted.
@@ -158,13 +141,20 @@
     }
 
     want() {
-      const at = this.at;
-      const call = at + recordWords;
-      const isHere = at !== 0 && call - outRing < rings[1] * recordWords && rings[at] === TO &&
-        rings[call] === CALL_TO && rings[call + 1] === this.id;
       // Mostly the call has not left yet.
-      if (isHere) rings[at + 7] |= WANTED;
-      else postBare(PULL, this.id, 0, 0, 0, 0, 0, 0);
+      const { at } = this;
+      const call = at + recordWords;
+      const end = outRing + rings[1] * recordWords;
+      if (at === 0 || at >= end) this.pull();
+      else if (rings[at] === ASK && rings[at + 1] === this.id) rings[at] = ASK_WANTED;
+      else if (rings[at] === THEN && rings[at + 1] === this.id) rings[at + 3] |= WANTED << THEN_FLAGS;
+      else if (rings[at] === TO && call < end && rings[call] === CALL_TO &&
+        rings[call + 1] === this.id) rings[at + 7] |= WANTED;
+      else this.pull();
+    }
+
+    pull() {
+      postBare(PULL, this.id, 0, 0, this.frame.rootLow, this.frame.rootHigh, 0, 0);
     }
 
     resolve(results) {
@@ -215,39 +205,147 @@
   setPrototypeOf(Question.prototype, null);
 
   function pose(target, method, label, params, options) {
-    const question = new Question(method, label, target);
+    const question = new Question(method, label, baseOf(target));
     const frame = getContext();
     const error = obstacle(target, frame, label);
-    if (error !== null) {
-      question.isUsed = true;
-      question.reject(error);
-      question.isUsed = false;
-      return question;
-    }
+    if (error !== null) return failUnsent(question, error);
     const id = question.id = enter(question);
     try {
       send(CALL_TO, id, 0, target.word | method.ordinal, frame, method.encodeParams,
-        params === undefined ? EMPTY : params, question);
+        params === undefined ? EMPTY : params, target, question);
     } catch (error) {
       takePending(id);
-      question.id = -1;
-      question.isUsed = true;
-      question.reject(error);
-      question.isUsed = false;
-      return question;
+      return failUnsent(question, error);
     }
-    question.frame = frame;
-    if (options !== undefined && options.signal !== undefined) {
-      const give = () => question.forget();
-      if (options.signal.aborted) give();
-      else internals.onAbort(options.signal, give);
-    }
+    openQuestion(question, frame);
+    if (options !== undefined) heed(question, options);
     return question;
+  }
+
+  // A question of an import's own method: see `pose`.
+  function poseOwn(importIndex, method, label, params, options) {
+    const question = new Question(method, label, null);
+    const frame = getContext();
+    if (frame === undefined) return answerTo(failUnsent(question, noRequest(label)));
+    const id = question.id = enter(question);
+    try {
+      send(ASK, id, 0, (importIndex << 16) | method.ordinal, frame, method.encodeParams,
+        params === undefined ? EMPTY : params);
+    } catch (error) {
+      takePending(id);
+      return answerTo(failUnsent(question, error));
+    }
+    question.at = outRing + (rings[1] - 1) * recordWords;
+    openQuestion(question, frame);
+    if (options !== undefined) heed(question, options);
+    return answerTo(question);
+  }
+
+  // Fails a question that was not sent. Nobody has to look at it.
+  function failUnsent(question, error) {
+    question.id = -1;
+    question.isUsed = true;
+    question.reject(error);
+    question.isUsed = false;
+    return question;
+  }
+
+  function heed(question, { signal }) {
+    if (signal === undefined) return;
+    const give = () => question.forget();
+    if (signal.aborted) give();
+    else internals.onAbort(signal, give);
+  }
+
+  const answerTo = (question) =>
+    new (question.method.own.made?.Answer ?? answerClass(question.method))(question);
+
+  function openQuestion(question, frame) {
+    question.frame = frame;
+    const scope = scopeOf(frame.rootLow, frame.rootHigh);
+    question.after = scope.questions;
+    if (question.after !== null) question.after.before = question;
+    scope.questions = question;
+  }
+
+  // Calls a method, without arguments, of what a pointer of an open question's results leads to.
+  // That is one record and no message.
+  function callThen(from, pointer, method, label) {
+    const frame = getContext();
+    const isQuestion = method.pipeline !== null;
+    const entry = isQuestion ? new Question(method, label, from) : new Addressed(method, label, from);
+    const id = enter(entry);
+    const flags = isQuestion ? KEEP << THEN_FLAGS : 0;
+    let count = rings[1];
+    if (count === ringRecords) {
+      flush();
+      count = 0;
+    }
+    const at = outRing + count * recordWords;
+    rings[at] = THEN;
+    rings[at + 1] = id;
+    rings[at + 2] = 0;
+    rings[at + 3] = method.ordinal | (pointer << THEN_POINTER) | flags;
+    rings[at + 4] = frame.rootLow;
+    rings[at + 5] = frame.rootHigh;
+    rings[at + 6] = from.id;
+    rings[at + 7] = method.interfaceLow;
+    rings[at + 8] = method.interfaceHigh;
+    rings[1] = count + 1;
+    from.isUsed = true;
+    if (!isQuestion) {
+      return new Promise((resolve, reject) => {
+        entry.resolve = resolve;
+        entry.reject = reject;
+      });
+    }
+    entry.at = at;
+    entry.id = id;
+    openQuestion(entry, frame);
+    return answerTo(entry);
+  }
+
+  // Calls a method of a part of a question's results.
+  function callPart(question, path, face, method, label, params, options) {
+    const isShort = params === undefined && options === undefined && (path & 0xff) === 1 &&
+      question.state === OPEN && question.flow === null && !method.streaming &&
+      getContext() !== undefined;
+    if (isShort) return callThen(question, (path >>> 8) & 0xff, method, label);
+    return callOn(questionTarget(question, path, face), method, label, params, options);
+  }
+
+  // Frees the index of a question.
+  function closeQuestion(question) {
+    takePending(question.id);
+    if (question.after !== null) question.after.before = question.before;
+    if (question.before !== null) {
+      question.before.after = question.after;
+    } else {
+      const { rootLow, rootHigh } = question.frame;
+      const scope = knownScope(rootLow, rootHigh);
+      if (scope !== undefined && scope.questions === question) scope.questions = question.after;
+    }
+  }
+
+  // The request is over. Of results that were asked for, the host will still say what becomes.
+  function closeQuestions(scope) {
+    let question = scope.questions;
+    scope.questions = null;
+    while (question !== null) {
+      const { after } = question;
+      question.before = question.after = null;
+      if (question.promise === null) {
+        takePending(question.id);
+        question.finished();
+      }
+      question = after;
+    }
   }
 
   // The results of a question have come.
   function answered(id, body) {
-    const question = takePending(id);
+    const question = pending[id];
+    closeQuestion(question);
     postBare(FINISH, id, 0, 0, 0, 0, 0, 0);
     if (question.state !== OPEN) return;
     let results;
@@ -327,8 +425,9 @@
     if (info.Member === null) {
       const FaceMember = class extends Member {};
       delete FaceMember.prototype.constructor;
-      addMethods(FaceMember.prototype, face,
-        (member) => questionTarget(Member.question(member), Member.path(member), face));
+      addMethods(FaceMember.prototype, face, (method, label) => function (params, options) {
+        return callPart(Member.question(this), Member.path(this), face, method, label, params, options);
+      });
       addConversions(FaceMember.prototype, face);
       freeze(FaceMember.prototype);
       info.Member = FaceMember;
@@ -372,40 +471,40 @@
     }
   }
 
+  // What the runtime knows of a method besides what was generated.
+  class MethodInfo {
+    constructor() {
+      this.Answer = null;
+      // The routes through its results, by path, and the one that was taken last.
+      this.routes = new Map();
+      this.path = -1;
+      this.route = null;
+    }
+  }
+  setPrototypeOf(MethodInfo.prototype, null);
+  const methodInfoOf = (method) => method.own.made ??= new MethodInfo();
+
   // The class of the answers of a method: made when it is first called.
-  const answerClasses = new Map();
   function answerClass(method) {
-    const known = mapGet(answerClasses, method);
-    if (known !== undefined) return known;
+    const info = methodInfoOf(method);
+    if (info.Answer !== null) return info.Answer;
     const MethodAnswer = class extends Answer {};
     const { prototype } = MethodAnswer;
     delete prototype.constructor;
-    mapSet(answerClasses, method, MethodAnswer);
+    info.Answer = MethodAnswer;
     addMembers(prototype, method.pipeline, 0, (answer) => Answer.of(answer));
     const { sole } = method;
     if (sole !== null && sole.pointer < 256) {
       const path = extend(0, sole.pointer);
-      lazyMethods(prototype, sole.face, (answer) => questionTarget(Answer.of(answer), path, sole.face));
-      addConversions(prototype, sole.face);
+      const { face } = sole;
+      addMethods(prototype, face, (method, label) => function (params, options) {
+        return callPart(Answer.of(this), path, face, method, label, params, options);
+      });
+      addConversions(prototype, face);
     }
     freeze(prototype);
     return MethodAnswer;
   }
-
-  // Like `addMethods`, for interfaces that may lead back to themselves.
-  function lazyMethods(prototype, face, of) {
-    for (let i = 0; i < face.methods.length; i++) {
-      const method = face.methods[i];
-      if (method.name in prototype) continue;
-      let caller = null;
-      const value = function (params, options) {
-        caller ??= callerTo(method, `${face.name}.${method.name}`, of);
-        return call2(caller, this, params, options);
-      };
-      defineProperty(prototype, method.name, { enumerable: true, value: named(method.name, value) });
-    }
-  }
-  const call2 = uncurry(Function.prototype.call);
 
   // Where a call of a part of a question's results goes.
   function questionTarget(question, path, face) {

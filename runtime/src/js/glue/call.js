@@ -37,7 +37,8 @@
   });
 
   // The kinds of records: see `RecordKind` in wire.rs.
-  const CALL = 1, RETURN = 2, CALL_TO = 3, ANSWER = 4, CHUNK = 5, HOLD = 6, RELEASE = 7;
+  const CALL = 1, RETURN = 2, CALL_TO = 3, ANSWER = 4, ASK = 5, ASK_WANTED = 6, CHUNK = 7, HOLD = 8,
+    RELEASE = 9;
   const MOVED = -1;
   const EMPTY = freeze(create(null));
   const PENDING = freeze(create(null));
@@ -189,8 +190,8 @@
   }
 
   // Encodes `value` and posts it. A getter or proxy in `value` may call a stub while this encodes:
-  // that inner call encodes into memory of its own. `to` says where a CALL_TO goes.
-  function send(kind, idLow, idHigh, target, frame, encode, value, to) {
+  // that inner call encodes into memory of its own. `to` is where a CALL_TO of `entry` goes.
+  function send(kind, idLow, idHigh, target, frame, encode, value, to, entry) {
     let b = encoder;
     let start = 0;
     if (b.isBusy) {
@@ -233,7 +234,7 @@
       buffers += blobs.length;
     }
     if (caps !== null) sendCapabilities(caps, frame);
-    if (to !== undefined) postTo(to);
+    if (to !== undefined) postTo(to, entry);
     post(kind, idLow, idHigh, target, frame, offset, length, buffers);
   }
 
@@ -322,6 +323,17 @@
     conclude(kept, FAILED);
   }
 
+  // Stands for `Promise` in `instanceof`, whose own meaning a service may change.
+  const AnyPromise = function () {};
+  AnyPromise.prototype = PromisePrototype;
+
+  // What the object that a method returned comes to if that is known by now, or PENDING. Most
+  // handlers are done when they return, and to look costs less than an await.
+  function settledValue(result) {
+    if (result instanceof AnyPromise) return host.fulfilled(result, PENDING);
+    return typeof result.then === 'function' ? PENDING : result;
+  }
+
   function serve(target, frame, params) {
     const entry = served[target >>> 16];
     const method = entry === undefined ? undefined : entry.methods[target & 0xffff];
@@ -331,12 +343,7 @@
     let value = PENDING;
     try {
       result = method.invoke(entry.instance, method.readParams(params), new Context(frame));
-      if (typeof result !== 'object' || result === null) {
-        value = result;
-      } else {
-        // Most handlers are done when they return, and to look costs less than an await.
-        value = host.fulfilled(result, PENDING);
-      }
+      value = typeof result !== 'object' || result === null ? result : settledValue(result);
     } catch (error) {
       fail(frame, error);
       return;
@@ -357,7 +364,7 @@
         const at = inRing + i * recordWords;
         const kind = rings[at];
         const moved = rings[at + 8];
-        if (kind > ANSWER) {
+        if (kind > ASK_WANTED) {
           if (kind === CHUNK) {
             chunk = new message.Chunk(buffers[nextBuffer]);
             nextBuffer += 3;
@@ -365,7 +372,12 @@
             rings[2] = i + 1;
           } else {
             rings[2] = i + 1;
-            control(kind, at);
+            if (kind === THEN) {
+              serving = true;
+              serveThen(at);
+            } else {
+              control(kind, at);
+            }
           }
           continue;
         }
@@ -388,6 +400,10 @@
           const frame = new Frame(rings[at + 4], rings[at + 5], id, rings[at + 2]);
           if (body.caps === null) serve(rings[at + 3], frame, body);
           else serveKnown(rings[at + 3], frame, body);
+        } else if (kind >= ASK) {
+          serving = true;
+          const frame = new Frame(rings[at + 4], rings[at + 5], id, rings[at + 2]);
+          serveAsk(rings[at + 3], frame, body, kind === ASK_WANTED);
         } else if (kind === CALL_TO) {
           serving = true;
           serveTo(rings[at + 3], new Frame(rings[at + 4], rings[at + 5], id, rings[at + 2]), body);
@@ -432,7 +448,9 @@
 
   // The host raised an error for a call of ours, or another service's handler did.
   function settleError(id, kind, name, text, service, version, stack) {
-    const entry = takePending(id);
+    const entry = pending[id];
+    if (entry instanceof Question) closeQuestion(entry);
+    else takePending(id);
     // What it was built on may have been refused, so that the host knows nothing of it.
     const { base } = entry;
     const failed = base !== undefined && base !== null && base.state === FAILED;

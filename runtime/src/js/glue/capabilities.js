@@ -1,12 +1,13 @@
   // ---- Capabilities: objects that travel, and the stubs that stand for them elsewhere.
 
-  const TO = 8, CAPABILITY = 9, KEPT = 10, PULL = 11, FINISH = 12, DROP = 13, REVOKE = 14;
-  const CANCEL = 15, ENDED = 16;
+  const TO = 10, CAPABILITY = 11, KEPT = 12, PULL = 13, FINISH = 14, DROP = 15, REVOKE = 16;
+  const CANCEL = 17, ENDED = 18, THEN = 19;
   // What a CALL_TO is addressed to, and how a capability travels: see `To` and `Passed` in wire.rs.
   const TO_EXPORT = 0, TO_OBJECT = 1, TO_ANSWER = 2;
   const HERE = 0, IMPORTED = 1, ANSWERED = 2;
-  // Flags of a TO record.
+  // Flags of a TO or THEN record, and where the latter has them.
   const KEEP = 1, WANTED = 2;
+  const THEN_FLAGS = 24, THEN_POINTER = 16;
   // What a request leaves behind here goes when the request ends. Only what comes after the first
   // few is watched, so that the collector can free it before: watching costs more than a call.
   const UNWATCHED_PER_REQUEST = 256;
@@ -38,13 +39,14 @@
       this.rootLow = rootLow;
       this.rootHigh = rootHigh;
       this.kept = 0;
-      // Exported objects, by object; imports, by the lower half of their key; answers that are
-      // kept for callers, by the lower half of their call's key.
+      // Exported objects, by object; imports, by the lower half of their key.
       this.exports = new Map();
       this.imports = new Map();
-      this.answers = new Map();
+      // The first of the answers that are kept for callers, and of the questions that are open.
+      this.answers = null;
+      this.questions = null;
       // Of streaming methods of imports, by their `Target`.
-      this.flows = new Map();
+      this.flows = null;
     }
   }
   setPrototypeOf(Scope.prototype, null);
@@ -75,8 +77,12 @@
   }
 
   // The scope of a request if there is one.
-  function knownScope(rootLow, rootHigh) {
-    const scope = mapGet(scopes, unmarked(rootLow));
+  function knownScope(low, rootHigh) {
+    const rootLow = unmarked(low);
+    if (lastScope !== null && lastScope.rootLow === rootLow && lastScope.rootHigh === rootHigh) {
+      return lastScope;
+    }
+    const scope = mapGet(scopes, rootLow);
     return scope !== undefined && scope.rootHigh === rootHigh ? scope : undefined;
   }
 
@@ -92,7 +98,8 @@
     mapForEach(scope.exports, (first) => {
       for (let entry = first; entry !== null; entry = entry.next) unlist(entry);
     });
-    mapForEach(scope.answers, (answer) => giveUp(answer));
+    forgetAnswers(scope);
+    closeQuestions(scope);
   }
 
   // Counts one more thing that the request keeps here; true if the collector should watch it.
@@ -285,23 +292,19 @@
       for (let i = 0; i < face.methods.length; i++) {
         if (face.methods[i].streaming) this.streams = true;
       }
+      // One of the web's streams may stand for it.
+      this.isAdapted = isSinkFace(face) || isSourceFace(face);
     }
   }
   setPrototypeOf(FaceInfo.prototype, null);
-  const faceInfos = new Map();
+  const infoOf = (face) => face.own.made ??= new FaceInfo(face);
 
-  function infoOf(face) {
-    let info = mapGet(faceInfos, face);
-    if (info === undefined) mapSet(faceInfos, face, info = new FaceInfo(face));
-    return info;
-  }
-
-  // Puts a method for each of the interface's onto a prototype; `of` gives what to call for `this`.
-  function addMethods(prototype, face, of) {
+  // Puts a method for each of the interface's onto a prototype, as `make` makes it.
+  function addMethods(prototype, face, make) {
     for (let i = 0; i < face.methods.length; i++) {
       const method = face.methods[i];
       if (method.name in prototype) continue;
-      const value = callerTo(method, `${face.name}.${method.name}`, of);
+      const value = make(method, `${face.name}.${method.name}`);
       defineProperty(prototype, method.name, { enumerable: true, value: named(method.name, value) });
     }
   }
@@ -311,7 +314,9 @@
     if (info.Stub === null) {
       const FaceStub = class extends Stub {};
       delete FaceStub.prototype.constructor;
-      addMethods(FaceStub.prototype, face, Stub.of);
+      addMethods(FaceStub.prototype, face, (method, label) => function (params, options) {
+        return callOn(Stub.of(this), method, label, params, options);
+      });
       addConversions(FaceStub.prototype, face);
       freeze(FaceStub.prototype);
       info.Stub = FaceStub;

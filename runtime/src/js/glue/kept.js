@@ -10,21 +10,58 @@
       this.error = undefined;
       // What waits for it, as functions.
       this.waiting = null;
+      // The list of its scope's.
+      this.before = null;
+      this.after = null;
     }
   }
   setPrototypeOf(Kept.prototype, null);
 
-  function keptAt(low, high, rootLow, rootHigh) {
-    const own = knownScope(rootLow, rootHigh);
-    const near = own === undefined ? undefined : mapGet(own.answers, low);
-    if (near !== undefined && near.frame.callHigh === high) return near;
-    // A call in the name of another request than the answer's.
-    let found;
-    mapForEach(scopes, (scope) => {
-      const kept = mapGet(scope.answers, low);
-      if (kept !== undefined && kept.frame.callHigh === high) found = kept;
-    });
-    return found;
+  // By the lower half of their call's key: the first few in an array, the others in a map.
+  const NEAR_ANSWERS = 1024;
+  const near = setPrototypeOf([], null);
+  const far = new Map();
+
+  function keep(frame, isWanted) {
+    const kept = new Kept(frame, isWanted);
+    const { callLow } = frame;
+    if (callLow >= 0 && callLow < NEAR_ANSWERS) {
+      while (near.length < callLow) near[near.length] = null;
+      near[callLow] = kept;
+    } else {
+      mapSet(far, callLow, kept);
+    }
+    const scope = scopeOf(frame.rootLow, frame.rootHigh);
+    kept.after = scope.answers;
+    if (kept.after !== null) kept.after.before = kept;
+    scope.answers = kept;
+    return kept;
+  }
+
+  // The answer of the call that has this lower half of a key now.
+  function keptFor(low) {
+    if (low < 0 || low >= NEAR_ANSWERS) return mapGet(far, low) ?? null;
+    return low < near.length ? near[low] : null;
+  }
+
+  function keptAt(low, high) {
+    const kept = keptFor(low);
+    return kept !== null && kept.frame.callHigh === high ? kept : null;
+  }
+
+  function unlistKept(kept) {
+    const { callLow } = kept.frame;
+    if (callLow < 0 || callLow >= NEAR_ANSWERS) mapDelete(far, callLow);
+    else if (near[callLow] === kept) near[callLow] = null;
+  }
+
+  // The scope is over.
+  function forgetAnswers(scope) {
+    for (let kept = scope.answers; kept !== null; kept = kept.after) {
+      unlistKept(kept);
+      giveUp(kept);
+    }
+    scope.answers = null;
   }
 
   function waitFor(kept, run) {
@@ -54,25 +91,72 @@
   let toKind = 0, toLow = 0, toHigh = 0, toPath = 0, toFlags = 0, toInterfaceLow = 0, toInterfaceHigh = 0;
 
   function serveTo(word, frame, body) {
-    const address = new Address(toKind, toLow, toHigh, toPath, toInterfaceLow, toInterfaceHigh, word);
-    let kept = null;
-    if ((toFlags & KEEP) !== 0) {
-      kept = new Kept(frame, (toFlags & WANTED) !== 0);
-      mapSet(scopeOf(frame.rootLow, frame.rootHigh).answers, frame.callLow, kept);
-    }
+    const kept = (toFlags & KEEP) === 0 ? null : keep(frame, (toFlags & WANTED) !== 0);
+    const method = new Named(toInterfaceLow, toInterfaceHigh, word & 0xffff);
+    const address = new Address(toKind, toLow, toHigh, toPath, word, method);
     if (body.caps === null) deliver(address, frame, body, kept);
-    else whenKnown(body.caps, () => deliver(address, frame, body, kept));
+    else serveToKnown(address, frame, body, kept);
   }
 
+  // A call of a method of an export's own, whose answer is kept.
+  function serveAsk(target, frame, body, isWanted) {
+    const kept = keep(frame, isWanted);
+    if (body.caps === null) runOwn(target, frame, body, kept);
+    else serveAskKnown(target, frame, body, kept);
+  }
+
+  function serveAskKnown(target, frame, body, kept) {
+    whenKnown(body.caps, () => runOwn(target, frame, body, kept));
+  }
+
+  function runOwn(target, frame, body, kept) {
+    const entry = served[target >>> 16];
+    const method = entry === undefined ? undefined : entry.methods[target & 0xffff];
+    if (method === undefined) {
+      return decline(frame, 'unimplemented', `it has no method number ${target & 0xffff}`, kept);
+    }
+    run(entry.instance, method, frame, body, kept, null);
+  }
+
+  function serveToKnown(address, frame, body, kept) {
+    whenKnown(body.caps, () => deliver(address, frame, body, kept));
+  }
+
+  // The message of every call without arguments: a root that is null.
+  const noArguments = message.Message(new message.Chunk(new ArrayBuffer(8)), 0, 8, null);
+
+  // A call without arguments of what a pointer of a kept answer leads to.
+  function serveThen(at) {
+    const word = rings[at + 3];
+    const flags = word >>> THEN_FLAGS;
+    const frame = new Frame(rings[at + 4], rings[at + 5], rings[at + 1], rings[at + 2]);
+    const kept = (flags & KEEP) === 0 ? null : keep(frame, (flags & WANTED) !== 0);
+    const path = extend(0, (word >>> THEN_POINTER) & 0xff);
+    const from = keptFor(rings[at + 6]);
+    if (from === null) return declineGone(frame, kept);
+    const method = new Named(rings[at + 7], rings[at + 8], word & 0xffff);
+    if (from.state === OPEN) deliverLater(from, path, method, frame, noArguments, kept);
+    else deliverPart(from, path, method, frame, noArguments, kept);
+  }
+
+  // How a method is named on the wire.
+  class Named {
+    constructor(interfaceLow, interfaceHigh, ordinal) {
+      this.interfaceLow = interfaceLow;
+      this.interfaceHigh = interfaceHigh;
+      this.ordinal = ordinal;
+    }
+  }
+  setPrototypeOf(Named.prototype, null);
+
   class Address {
-    constructor(kind, low, high, path, interfaceLow, interfaceHigh, word) {
+    constructor(kind, low, high, path, word, method) {
       this.kind = kind;
       this.low = low;
       this.high = high;
       this.path = path;
-      this.interfaceLow = interfaceLow;
-      this.interfaceHigh = interfaceHigh;
       this.word = word;
+      this.method = method;
     }
   }
   setPrototypeOf(Address.prototype, null);
@@ -87,12 +171,12 @@
       const entry = caps[i];
       if (!(entry instanceof Promised)) continue;
       const { scope } = entry;
-      const kept = keptAt(entry.low, entry.high, scope.rootLow, scope.rootHigh);
-      if (kept !== undefined && kept.state === OPEN) return waitFor(kept, () => whenKnown(caps, run));
+      const kept = keptAt(entry.low, entry.high);
+      if (kept !== null && kept.state === OPEN) return waitFor(kept, () => whenKnown(caps, run));
       let found = null;
-      let error = kept === undefined ? undefined : kept.error;
+      let error = kept === null ? undefined : kept.error;
       try {
-        if (kept !== undefined && kept.state === THERE) found = follow(kept, entry.path).value;
+        if (kept !== null && kept.state === THERE) found = follow(kept, entry.path).value;
       } catch (thrown) {
         error = thrown;
       }
@@ -115,56 +199,71 @@
       if (entry === undefined) return decline(frame, 'disconnected', 'the capability is no longer served', kept);
       ({ object, face } = entry);
     } else if (address.kind === TO_ANSWER) {
-      const from = keptAt(address.low, address.high, frame.rootLow, frame.rootHigh);
-      if (from === undefined) {
-        return decline(frame, 'disconnected', 'the results that it was called on were given up', kept);
-      }
-      if (from.state === OPEN) waitFor(from, () => deliverPart(from, address, frame, body, kept));
-      else deliverPart(from, address, frame, body, kept);
-      return;
+      const from = keptAt(address.low, address.high);
+      if (from === null) return declineGone(frame, kept);
+      const { path, method } = address;
+      if (from.state === OPEN) return deliverLater(from, path, method, frame, body, kept);
+      return deliverPart(from, path, method, frame, body, kept);
     } else {
       const from = served[address.word >>> 16];
       if (from !== undefined) ({ instance: object, face } = from);
     }
-    invoke(object, face, entry, address, frame, body, kept);
+    invoke(object, face, entry, address.method, frame, body, kept);
+  }
+
+  function deliverLater(from, path, method, frame, body, kept) {
+    waitFor(from, () => deliverPart(from, path, method, frame, body, kept));
   }
 
   // A call of what a path leads to in an answer that is there, or failed.
-  function deliverPart(from, address, frame, body, kept) {
+  function deliverPart(from, path, method, frame, body, kept) {
     if (from.state !== THERE) return fail(frame, from.error, kept);
     let entry = null;
     let object;
     let face;
     try {
-      ({ value: object, face } = follow(from, address.path));
-      if (face !== null && object !== null && (infoOf(face).streams || isAdaptable(object, face))) {
+      const route = routeOf(from.method, path);
+      if (route === null) {
+        ({ value: object, face } = followEncoded(from, path));
+      } else {
+        object = take(route, from.value);
+        face = route.face;
+      }
+      if (face !== null && object !== null && isExported(object, face)) {
         entry = exportOf(scopeOf(frame.rootLow, frame.rootHigh), object, face);
         object = entry.object;
       }
     } catch (error) {
       return fail(frame, error, kept);
     }
-    invoke(object, face, entry, address, frame, body, kept);
+    invoke(object, face, entry, method, frame, body, kept);
   }
 
-  function invoke(object, face, entry, address, frame, body, kept) {
-    const method = face === undefined || face === null ? undefined : methodOf(face, address);
+  // Whether calls of an object go through its export: they may have to wait for one another, or to
+  // be served by what was made for it.
+  function isExported(object, face) {
+    const info = infoOf(face);
+    return info.streams || (info.isAdapted && isAdaptable(object, face));
+  }
+
+  function invoke(object, face, entry, called, frame, body, kept) {
+    const method = face === undefined || face === null ? undefined : methodOf(face, called);
     if (method === undefined) {
-      return decline(frame, 'unimplemented', `it has no method number ${address.word & 0xffff} of that interface`, kept);
+      return decline(frame, 'unimplemented', `it has no method number ${called.ordinal} of that interface`, kept);
     }
     if (object === null || object === undefined) {
       return decline(frame, 'failed', 'the results that it was called on have no capability there', kept);
     }
-    if (entry !== null && entry.waiting !== null) {
-      entry.waiting[entry.waiting.length] = () => run(object, method, frame, body, kept, entry);
-    } else {
-      run(object, method, frame, body, kept, entry);
-    }
+    if (entry !== null && entry.waiting !== null) queueUp(object, method, frame, body, kept, entry);
+    else run(object, method, frame, body, kept, entry);
   }
 
-  function methodOf(face, { interfaceLow, interfaceHigh, word }) {
+  function queueUp(object, method, frame, body, kept, entry) {
+    entry.waiting[entry.waiting.length] = () => run(object, method, frame, body, kept, entry);
+  }
+
+  function methodOf(face, { interfaceLow, interfaceHigh, ordinal }) {
     const { methods } = face;
-    const ordinal = word & 0xffff;
     for (let i = 0; i < methods.length; i++) {
       const method = methods[i];
       if (method.ordinal === ordinal && method.interfaceLow === interfaceLow &&
@@ -179,12 +278,7 @@
     let value = PENDING;
     try {
       result = method.invoke(object, method.readParams(body), new Context(frame));
-      if (typeof result !== 'object' || result === null) {
-        value = result;
-      } else {
-        value = host.fulfilled(result, PENDING);
-        if (value === PENDING && typeof result.then !== 'function') value = result;
-      }
+      value = typeof result !== 'object' || result === null ? result : settledValue(result);
     } catch (error) {
       return fail(frame, error, kept);
     }
@@ -226,6 +320,9 @@
     conclude(kept, THERE);
   }
 
+  const declineGone = (frame, kept) =>
+    decline(frame, 'disconnected', 'the results that it was called on were given up', kept);
+
   // Fails a call for a reason of the glue's own.
   function decline(frame, kind, text, kept) {
     host.fail(frame.callLow, frame.callHigh, kind, '', text, '', '', '');
@@ -234,56 +331,62 @@
     conclude(kept, FAILED);
   }
 
-  // The names of the fields that lead along a path in a method's results, and the interface there;
-  // null if this schema names no such path outside of unions.
-  function namesOf(fields, steps, at) {
+  // The getters that lead along a path in a method's results, and the interface there; null if this
+  // schema knows no such path outside of unions.
+  function routeAlong(fields, steps, at) {
     const names = keys(fields);
     for (let i = 0; i < names.length; i++) {
-      const { pointer, face, fields: inner } = fields[names[i]];
+      const { pointer, face, fields: inner, get } = fields[names[i]];
       let rest = null;
       if (pointer < 0) {
-        rest = namesOf(inner, steps, at);
+        rest = routeAlong(inner, steps, at);
       } else if (pointer === steps[at]) {
         const isLast = at === steps.length - 1;
-        if (isLast && face !== null) rest = { face, names: setPrototypeOf([], null) };
-        else if (!isLast && inner !== null) rest = namesOf(inner, steps, at + 1);
+        if (isLast && face !== null) rest = { face, getters: setPrototypeOf([], null) };
+        else if (!isLast && inner !== null) rest = routeAlong(inner, steps, at + 1);
       }
       if (rest !== null) {
-        const all = setPrototypeOf([names[i]], null);
-        for (let k = 0; k < rest.names.length; k++) all[k + 1] = rest.names[k];
-        return { face: rest.face, names: all };
+        const all = setPrototypeOf([get], null);
+        for (let k = 0; k < rest.getters.length; k++) all[k + 1] = rest.getters[k];
+        return { face: rest.face, getters: all };
       }
     }
     return null;
   }
 
-  // By method, then by path.
-  const routes = new Map();
-  function routeOf(method, path) {
-    let known = mapGet(routes, method);
-    if (known === undefined) mapSet(routes, method, known = new Map());
-    let route = mapGet(known, path);
-    if (route === undefined) {
-      route = method.pipeline === null ? null : namesOf(method.pipeline, unpack(path), 0);
-      mapSet(known, path, route);
+  // What is at a route's end in the value that a method returned.
+  function take({ getters }, value) {
+    for (let i = 0; i < getters.length && value !== undefined && value !== null; i++) {
+      const get = getters[i];
+      value = get(value);
     }
-    return route;
+    return value ?? null;
+  }
+
+  function routeOf(method, path) {
+    const info = methodInfoOf(method);
+    if (info.path === path) return info.route;
+    let route = mapGet(info.routes, path);
+    if (route === undefined) {
+      route = method.pipeline === null ? null : routeAlong(method.pipeline, unpack(path), 0);
+      mapSet(info.routes, path, route);
+    }
+    info.path = path;
+    return info.route = route;
   }
 
   // What is at a path of an answer that is there, and as which interface.
   function follow(kept, path) {
-    const { method } = kept;
-    const route = routeOf(method, path);
-    if (route !== null) {
-      let { value } = kept;
-      for (let i = 0; i < route.names.length && value !== undefined && value !== null; i++) {
-        value = value[route.names[i]];
-      }
-      return { value: value ?? null, face: route.face };
-    }
+    const route = routeOf(kept.method, path);
+    if (route === null) return followEncoded(kept, path);
+    return { value: take(route, kept.value), face: route.face };
+  }
+
+  // The same along a path that this schema does not know: in the results as a message.
+  function followEncoded({ method, value }, path) {
     const b = privateBuilder();
     b.begin(0);
-    method.encodeResults(b, kept.value === undefined ? EMPTY : kept.value);
+    method.encodeResults(b, value === undefined ? EMPTY : value);
     const body = message.Message(new message.Chunk(b.buffer), 0, b.end(), b.blobs);
     const index = message.capabilityIndex(body, unpack(path));
     if (index < 0 || b.caps === null) return { value: null, face: null };
@@ -321,11 +424,11 @@
       if (passed === null) passed = setPrototypeOf([], null);
       passed[passed.length] = new Passage(target, low, high, rings[at + 6]);
     } else if (kind === PULL) {
-      pulled(low, high, rootLow, rootHigh);
+      pulled(low, high);
     } else if (kind === FINISH) {
       // For a caller its index, for a callee the call's key.
-      if (target === 0) finished(low);
-      else finishKept(low, high, rootLow, rootHigh);
+      if (target === 0) finished(low, rootLow, rootHigh);
+      else finishKept(low, high);
     } else if (kind === DROP) {
       dropped(low, target);
     } else if (kind === CANCEL) {
@@ -335,25 +438,33 @@
     }
   }
 
-  function pulled(low, high, rootLow, rootHigh) {
-    const kept = keptAt(low, high, rootLow, rootHigh);
-    if (kept === undefined || kept.isWanted) return;
+  function pulled(low, high) {
+    const kept = keptAt(low, high);
+    if (kept === null || kept.isWanted) return;
     kept.isWanted = true;
     if (kept.state === THERE) reply(kept.frame, kept.method, kept.value);
   }
 
-  function finished(id) {
+  function finished(id, rootLow, rootHigh) {
     const question = pending[id];
     if (!(question instanceof Question)) return;
-    takePending(id);
+    const { frame } = question;
+    if (unmarked(frame.rootLow) !== unmarked(rootLow) || frame.rootHigh !== rootHigh) return;
+    closeQuestion(question);
     question.finished();
   }
 
-  function finishKept(low, high, rootLow, rootHigh) {
-    const scope = knownScope(rootLow, rootHigh);
-    const kept = scope === undefined ? undefined : mapGet(scope.answers, low);
-    if (kept === undefined || kept.frame.callHigh !== high) return;
-    mapDelete(scope.answers, low);
+  function finishKept(low, high) {
+    const kept = keptAt(low, high);
+    if (kept === null) return;
+    unlistKept(kept);
+    if (kept.after !== null) kept.after.before = kept.before;
+    if (kept.before !== null) {
+      kept.before.after = kept.after;
+    } else {
+      const scope = knownScope(unmarked(kept.frame.rootLow), kept.frame.rootHigh);
+      if (scope !== undefined && scope.answers === kept) scope.answers = kept.after;
+    }
     giveUp(kept);
   }
 

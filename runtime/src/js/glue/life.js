@@ -5,10 +5,13 @@
     const target = new Target(TO_EXPORT, 0, 0, importIndex << 16, { flow: null }, undefined);
     for (const method of face.methods) {
       const label = `${service}.${method.name}`;
-      const isPlain = method.interfaceId === face.id && method.pipeline === null && !method.streaming;
-      const value = isPlain
-        ? (params, options) => call(importIndex, method, label, params, options)
-        : callerTo(method, label, () => target);
+      const isPlain = method.interfaceId === face.id && !infoOf(face).streams;
+      let value = (params, options) => callOn(target, method, label, params, options);
+      if (isPlain && method.pipeline === null) {
+        value = (params, options) => call(importIndex, method, label, params, options);
+      } else if (isPlain) {
+        value = (params, options) => poseOwn(importIndex, method, label, params, options);
+      }
       defineProperty(methods, method.name, { enumerable: true, value: named(method.name, value) });
     }
     return freeze(methods);

@@ -26,15 +26,9 @@
 
   // A streaming call under way.
   class Streamed {
-    constructor(method, label, target, flow) {
+    constructor(method, label, flow) {
       this.method = method;
       this.label = label;
-      this.to = target.to;
-      this.low = target.low;
-      this.high = target.high;
-      this.path = target.path;
-      this.flags = 0;
-      this.at = 0;
       this.flow = flow;
       this.bytes = 0;
     }
@@ -51,11 +45,15 @@
   function flowOf(target, frame, make) {
     let { owner } = target;
     if (target.to === TO_EXPORT) {
-      const { flows } = scopeOf(frame.rootLow, frame.rootHigh);
-      owner = mapGet(flows, target);
+      const scope = scopeOf(frame.rootLow, frame.rootHigh);
+      if (scope.flows === null) {
+        if (!make) return null;
+        scope.flows = new Map();
+      }
+      owner = mapGet(scope.flows, target);
       if (owner === undefined) {
         if (!make) return null;
-        mapSet(flows, target, owner = { flow: null });
+        mapSet(scope.flows, target, owner = { flow: null });
       }
     }
     if (owner.flow === null && make) owner.flow = new Flow();
@@ -69,11 +67,11 @@
     const error = obstacle(target, frame, label);
     if (error !== null) throw error;
     const flow = flowOf(target, frame, true);
-    const entry = new Streamed(method, label, target, flow);
+    const entry = new Streamed(method, label, flow);
     const id = enter(entry);
     try {
       send(CALL_TO, id, 0, target.word | method.ordinal, frame, method.encodeParams,
-        params === undefined ? EMPTY : params, entry);
+        params === undefined ? EMPTY : params, target, entry);
     } catch (error) {
       takePending(id);
       throw error;
