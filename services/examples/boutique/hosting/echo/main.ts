@@ -1,6 +1,6 @@
 // Calls within Node: `node main.mjs WAY` with `plain` (a function), `clone` (a function that gets a
 // structured clone), `worker` (a worker thread; buffers are transferred) or `grpc` (another process).
-import { Client, Server, ServerCredentials, credentials, loadPackageDefinition } from "@grpc/grpc-js";
+import { Client, Metadata, Server, ServerCredentials, credentials, loadPackageDefinition } from "@grpc/grpc-js";
 import type { ServiceClientConstructor, requestCallback } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { spawn } from "node:child_process";
@@ -29,10 +29,12 @@ const WAYS: Record<string, () => Echo> = {
   grpc() {
     spawn(process.execPath, [process.argv[1]!, "grpc-server"], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
     const client = new (service())(ADDRESS, credentials.createInsecure(), OPTIONS) as Client & Record<string, Function>;
+    // The server may still be starting.
+    const metadata = new Metadata({ waitForReady: true });
     return (data) =>
       new Promise((resolve, reject) => {
         const done: requestCallback<{ data: Uint8Array }> = (error, results) => (error ? reject(error) : resolve(results!.data));
-        client.echo!({ data }, { deadline: Date.now() + 20_000, waitForReady: true }, done);
+        client.echo!({ data }, metadata, { deadline: Date.now() + 20_000 }, done);
       });
   },
 };
