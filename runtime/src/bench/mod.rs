@@ -144,6 +144,37 @@ pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// Measures small calls and pipelined chains alone, in some seconds, and prints both beside the
+/// queued bare hop.
+///
+/// # Errors
+/// If a service cannot be loaded, or a call fails.
+pub fn calls() -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let bench = typed::Bench::new(limits()).await?;
+        bench.calls(CALLS / 2).await?;
+        let mut columns: [Vec<f64>; 3] = Default::default();
+        for _ in 0..ROUNDS {
+            let bare = bare::measure(CALLS, 1).ok_or("the bare hop failed")?;
+            let (small, chain) = bench.calls(CALLS).await?;
+            for (column, figure) in columns.iter_mut().zip([bare.async_ns, small, chain]) {
+                column.push(figure);
+            }
+        }
+        let [bare, small, chain] = columns.each_mut().map(|column| median(column));
+        println!("bare hop, queued: {bare:.0} ns");
+        println!("small call: {small:.0} ns, {:.2} x that", small / bare);
+        println!(
+            "three calls, pipelined: {chain:.0} ns, {:.2} x the small call",
+            chain / small
+        );
+        Ok(())
+    })
+}
+
 /// Writes figures to a file of JSON; those of other names that it holds stay.
 fn merge(file: &Path, figures: &impl Serialize) -> Result<(), Box<dyn std::error::Error>> {
     let mut all: BTreeMap<String, serde_json::Value> = match std::fs::read(file) {

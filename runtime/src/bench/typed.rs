@@ -172,6 +172,11 @@ impl Bench {
         self.run("blob", argument, calls).await
     }
 
+    /// One round of small calls and one of chains, in nanoseconds each.
+    pub(super) async fn calls(&self, calls: u32) -> Result<(f64, f64), Error> {
+        Ok((self.small(calls, 1).await?, self.chains(calls / 2).await?))
+    }
+
     /// One round of each measurement.
     pub(super) async fn round(&self, calls: u32) -> Result<TypedCalls, Error> {
         Ok(TypedCalls {

@@ -1,7 +1,7 @@
 //! Measures what a call costs and writes `target/bench.json`; see `isolith_runtime::bench`.
 //!
-//! `isolith-bench [FILE]` measures the call path, `isolith-bench density SERVICES [FILE]` starts and
-//! density.
+//! `isolith-bench [FILE]` measures the call path, `isolith-bench calls` the calls of it alone, in
+//! some seconds, `isolith-bench density SERVICES [FILE]` starts and density.
 
 use std::error::Error;
 use std::path::Path;
@@ -26,10 +26,11 @@ fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [] => bench::run(Path::new(FILE)),
+        ["calls"] => bench::calls(),
         [bench::BARE, isolates] => bench::bare_isolates(isolates.parse()?),
         ["density", services] => bench::density(services.parse()?, Path::new(FILE)),
         ["density", services, file] => bench::density(services.parse()?, Path::new(file)),
         [file] => bench::run(Path::new(file)),
-        _ => Err("usage: isolith-bench [FILE] | isolith-bench density SERVICES [FILE]".into()),
+        _ => Err("usage: isolith-bench [FILE] | isolith-bench calls | isolith-bench density SERVICES [FILE]".into()),
     }
 }
