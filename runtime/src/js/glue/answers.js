@@ -17,8 +17,8 @@
   function postTo(to, entry) {
     const { method } = entry;
     const flags = entry instanceof Question ? KEEP : 0;
-    const at = postBare(TO, to.low, to.high, to.to, method.interfaceLow, method.interfaceHigh,
-      to.path, flags);
+    const at = post(TO, to.low, to.high, to.to, method.interfaceLow, method.interfaceHigh,
+      to.path, flags, 0);
     if (flags !== 0) entry.at = at;
   }
 
@@ -86,7 +86,7 @@
       return promise;
     }
     const give = () => {
-      if (pending[id] === entry) postBare(CANCEL, id, 0, 0, 0, 0, 0, 0);
+      if (pending[id] === entry) post(CANCEL, id, 0, 0, 0, 0, 0, 0, 0);
       entry.reject(signal.reason);
     };
     if (signal.aborted) {
@@ -154,7 +154,7 @@
     }
 
     pull() {
-      postBare(PULL, this.id, 0, 0, this.frame.rootLow, this.frame.rootHigh, 0, 0);
+      post(PULL, this.id, 0, 0, this.frame.rootLow, this.frame.rootHigh, 0, 0, 0);
     }
 
     resolve(results) {
@@ -164,7 +164,7 @@
     }
 
     reject(error) {
-      if (this.id >= 0 && this.state === OPEN) postBare(FINISH, this.id, 0, 0, 0, 0, 0, 0);
+      if (this.id >= 0 && this.state === OPEN) post(FINISH, this.id, 0, 0, 0, 0, 0, 0, 0);
       this.state = FAILED;
       this.error = error;
       // Nobody has asked for it or built on it: let it be reported.
@@ -177,7 +177,7 @@
       if (this.state !== OPEN) return;
       this.state = GIVEN_UP;
       if (this.promise !== null) this.settleWrong(this.failure());
-      postBare(FINISH, this.id, 0, 0, 0, 0, 0, 0);
+      post(FINISH, this.id, 0, 0, 0, 0, 0, 0, 0);
     }
 
     collected() {
@@ -229,13 +229,12 @@
     if (frame === undefined) return answerTo(failUnsent(question, noRequest(label)));
     const id = question.id = enter(question);
     try {
-      send(ASK, id, 0, (importIndex << 16) | method.ordinal, frame, method.encodeParams,
-        params === undefined ? EMPTY : params);
+      question.at = send(ASK, id, 0, (importIndex << 16) | method.ordinal, frame,
+        method.encodeParams, params === undefined ? EMPTY : params);
     } catch (error) {
       takePending(id);
       return answerTo(failUnsent(question, error));
     }
-    question.at = outRing + (rings[1] - 1) * recordWords;
     openQuestion(question, frame);
     if (options !== undefined) heed(question, options);
     return answerTo(question);
@@ -276,22 +275,8 @@
     const entry = isQuestion ? new Question(method, label, from) : new Addressed(method, label, from);
     const id = enter(entry);
     const flags = isQuestion ? KEEP << THEN_FLAGS : 0;
-    let count = rings[1];
-    if (count === ringRecords) {
-      flush();
-      count = 0;
-    }
-    const at = outRing + count * recordWords;
-    rings[at] = THEN;
-    rings[at + 1] = id;
-    rings[at + 2] = 0;
-    rings[at + 3] = method.ordinal | (pointer << THEN_POINTER) | flags;
-    rings[at + 4] = frame.rootLow;
-    rings[at + 5] = frame.rootHigh;
-    rings[at + 6] = from.id;
-    rings[at + 7] = method.interfaceLow;
-    rings[at + 8] = method.interfaceHigh;
-    rings[1] = count + 1;
+    const at = post(THEN, id, 0, method.ordinal | (pointer << THEN_POINTER) | flags, frame.rootLow,
+      frame.rootHigh, from.id, method.interfaceLow, method.interfaceHigh);
     from.isUsed = true;
     if (!isQuestion) {
       return new Promise((resolve, reject) => {
@@ -346,7 +331,7 @@
   function answered(id, body) {
     const question = pending[id];
     closeQuestion(question);
-    postBare(FINISH, id, 0, 0, 0, 0, 0, 0);
+    post(FINISH, id, 0, 0, 0, 0, 0, 0, 0);
     if (question.state !== OPEN) return;
     let results;
     try {
@@ -547,13 +532,13 @@
     }
     if (question.state === THERE) {
       const there = settled(question, path, known);
-      if (there === null) postBare(CAPABILITY, -1, 1, IMPORTED, 0, 0, 0, 0);
+      if (there === null) post(CAPABILITY, -1, 1, IMPORTED, 0, 0, 0, 0, 0);
       else sendCapability(there, face, frame);
     } else if (question.state === OPEN) {
       question.isUsed = true;
-      postBare(CAPABILITY, question.id, 0, ANSWERED, 0, 0, path, 0);
+      post(CAPABILITY, question.id, 0, ANSWERED, 0, 0, path, 0, 0);
     } else {
-      postBare(CAPABILITY, -1, 1, IMPORTED, 0, 0, 0, 0);
+      post(CAPABILITY, -1, 1, IMPORTED, 0, 0, 0, 0, 0);
     }
     return true;
   }

@@ -79,7 +79,7 @@
     }
     waitUntil(promise) {
       const frame = this.#frame;
-      post(HOLD, 0, 0, 0, frame, 0, 0, 0);
+      post(HOLD, 0, 0, 0, frame.rootLow, frame.rootHigh, 0, 0, 0);
       releaseAfter(promise, frame);
     }
   }
@@ -93,7 +93,7 @@
     } catch (error) {
       internals.reportError(error);
     }
-    post(RELEASE, 0, 0, 0, frame, 0, 0, 0);
+    post(RELEASE, 0, 0, 0, frame.rootLow, frame.rootHigh, 0, 0, 0);
   }
 
   // An error that crossed from another service, or that the host raised for a call.
@@ -163,8 +163,8 @@
   // The bytes of the message that was sent last.
   let sentBytes = 0;
 
-  // Leaves a record for the host. The host reads it when the stack has unwound.
-  function post(kind, idLow, idHigh, target, frame, offset, length, buffers) {
+  // Leaves a record for the host, which reads it when the stack has unwound. Returns where it lies.
+  function post(kind, idLow, idHigh, target, rootLow, rootHigh, offset, length, buffers) {
     let count = rings[1];
     if (count === ringRecords) {
       flush();
@@ -175,12 +175,13 @@
     rings[at + 1] = idLow;
     rings[at + 2] = idHigh;
     rings[at + 3] = target;
-    rings[at + 4] = frame.rootLow;
-    rings[at + 5] = frame.rootHigh;
+    rings[at + 4] = rootLow;
+    rings[at + 5] = rootHigh;
     rings[at + 6] = offset;
     rings[at + 7] = length;
     rings[at + 8] = buffers;
     rings[1] = count + 1;
+    return at;
   }
 
   // Makes the host take what the ring and the outbox hold now. A message that was encoded and not
@@ -190,7 +191,8 @@
   }
 
   // Encodes `value` and posts it. A getter or proxy in `value` may call a stub while this encodes:
-  // that inner call encodes into memory of its own. `to` is where a CALL_TO of `entry` goes.
+  // that inner call encodes into memory of its own. `to` is where a CALL_TO of `entry` goes. Returns
+  // where the record lies.
   function send(kind, idLow, idHigh, target, frame, encode, value, to, entry) {
     let b = encoder;
     let start = 0;
@@ -235,7 +237,7 @@
     }
     if (caps !== null) sendCapabilities(caps, frame);
     if (to !== undefined) postTo(to, entry);
-    post(kind, idLow, idHigh, target, frame, offset, length, buffers);
+    return post(kind, idLow, idHigh, target, frame.rootLow, frame.rootHigh, offset, length, buffers);
   }
 
   // A builder with no outbox under it.

@@ -105,27 +105,6 @@
   // Counts one more thing that the request keeps here; true if the collector should watch it.
   const isWatched = (scope) => ++scope.kept > UNWATCHED_PER_REQUEST;
 
-  // Leaves a record that carries no message.
-  function postBare(kind, idLow, idHigh, target, rootLow, rootHigh, offset, length) {
-    let count = rings[1];
-    if (count === ringRecords) {
-      flush();
-      count = 0;
-    }
-    const at = outRing + count * recordWords;
-    rings[at] = kind;
-    rings[at + 1] = idLow;
-    rings[at + 2] = idHigh;
-    rings[at + 3] = target;
-    rings[at + 4] = rootLow;
-    rings[at + 5] = rootHigh;
-    rings[at + 6] = offset;
-    rings[at + 7] = length;
-    rings[at + 8] = 0;
-    rings[1] = count + 1;
-    return at;
-  }
-
   // ---- Exports.
 
   // Places without an export have the index of the next such place, or of the end.
@@ -194,7 +173,7 @@
     const scope = knownScope(frame.rootLow, frame.rootHigh);
     if (scope === undefined) return;
     let entry = mapGet(scope.exports, object) ?? null;
-    for (; entry !== null; entry = entry.next) postBare(REVOKE, entry.index, 0, 0, 0, 0, 0, 0);
+    for (; entry !== null; entry = entry.next) post(REVOKE, entry.index, 0, 0, 0, 0, 0, 0, 0);
   }
 
   // ---- Imports.
@@ -247,7 +226,7 @@
       if (this.isGone) return;
       this.isGone = true;
       if (mapGet(this.scope.imports, this.low) === this) mapDelete(this.scope.imports, this.low);
-      postBare(DROP, this.low, this.high, this.received, 0, 0, 0, 0);
+      post(DROP, this.low, this.high, this.received, 0, 0, 0, 0, 0);
     }
   }
   setPrototypeOf(Import.prototype, null);
@@ -448,11 +427,11 @@
   function sendCapability(value, face, frame) {
     const entry = Stub.of(value);
     if (entry !== null) {
-      if (entry.isGone) postBare(CAPABILITY, -1, 1, IMPORTED, 0, 0, 0, 0);
-      else postBare(CAPABILITY, entry.low, entry.high, IMPORTED, 0, 0, 0, 0);
+      if (entry.isGone) post(CAPABILITY, -1, 1, IMPORTED, 0, 0, 0, 0, 0);
+      else post(CAPABILITY, entry.low, entry.high, IMPORTED, 0, 0, 0, 0, 0);
     } else if (!sendPipelined(value, face, frame)) {
       const made = exportOf(scopeOf(frame.rootLow, frame.rootHigh), value, face);
       made.sent++;
-      postBare(CAPABILITY, made.index, 0, HERE, frame.rootLow, frame.rootHigh, 0, 0);
+      post(CAPABILITY, made.index, 0, HERE, frame.rootLow, frame.rootHigh, 0, 0, 0);
     }
   }
