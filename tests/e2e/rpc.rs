@@ -3,6 +3,7 @@
 mod client;
 mod hostile;
 mod limits;
+mod sticky;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
