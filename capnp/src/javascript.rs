@@ -7,7 +7,7 @@
 //! { interfaces: { "<id, 16 hex digits>": { id, name, lineage, methods } } }
 //! method: { name, interfaceId, interfaceLow, interfaceHigh, ordinal, streaming,
 //!           invoke(instance, params, ctx), readParams(message), readResults(message),
-//!           encodeParams(builder, value), encodeResults(builder, value), pipeline, sole }
+//!           encodeParams(builder, value), encodeResults(builder, value), pipeline, answers(), sole }
 //! ```
 //!
 //! for the interfaces asked for and all that their messages can carry. `lineage` holds the ids of
@@ -40,6 +40,8 @@
 //! the other is `null`. The pointers on the way to a capability are a path for
 //! `rt.capabilityIndex(message, path)`, which finds it in the results. `sole` is the one entry of
 //! results that have a capability and nothing else, so that a call's promise can stand for it.
+//! `answers()` gives a new class of objects that hold one value where only the host can reach it:
+//! `{ prototype, of(object), make(value) }`, for such promises; `null` if `pipeline` is.
 //!
 //! # What services see
 //!

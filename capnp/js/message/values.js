@@ -205,6 +205,7 @@ class Method {
     this.encodeParams = from.encodeParams;
     this.encodeResults = from.encodeResults;
     this.pipeline = from.pipeline;
+    this.answers = from.answers;
     this.sole = from.sole;
     this.own = new Own();
   }

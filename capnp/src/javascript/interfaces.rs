@@ -6,6 +6,17 @@ use std::fmt::Write as _;
 use super::{Plan, plan::PlannedStruct, where_of};
 use crate::model::{Brand, Field, FieldKind, Method, Node, STREAM_RESULT, Type};
 
+/// A class of a method's own, and a function of its own that makes its objects: V8 learns by place in
+/// the text what is made there, and makes objects of one class in a third of the time.
+const ANSWERS: &str = "() => {
+        class Answer {
+          #question;
+          constructor(question) { this.#question = question; }
+          static of(o) { return #question in o ? o.#question : null; }
+        }
+        return { prototype: Answer.prototype, of: Answer.of, make: (question) => new Answer(question) };
+      }";
+
 impl Plan<'_> {
     /// Declares `I<n>`: readers and encoders refer to them.
     pub(super) fn faces(&self, text: &mut String) {
@@ -72,7 +83,7 @@ impl Plan<'_> {
         let streaming = method.results == STREAM_RESULT;
         let params = self.struct_number(method.params, &method.params_brand.resolve(brand));
         let results = self.struct_number(method.results, &method.results_brand.resolve(brand));
-        let (read, encode, pipeline, sole) = if streaming {
+        let (read, encode, pipeline, answers, sole) = if streaming {
             let refuse = format!(
                 "(b, o) => noResults(b, o, {:?})",
                 format!("{place} results")
@@ -81,6 +92,7 @@ impl Plan<'_> {
                 "() => undefined".to_owned(),
                 refuse,
                 "null".to_owned(),
+                "null",
                 "null".to_owned(),
             )
         } else {
@@ -98,10 +110,15 @@ impl Plan<'_> {
                 }
                 _ => "null".to_owned(),
             };
+            let answers = match pipeline.as_str() {
+                "null" => "null",
+                _ => ANSWERS,
+            };
             (
                 format!("(m) => readRoot(S{results}, m)"),
                 encoder(results, &format!("{place} results")),
                 pipeline,
+                answers,
                 sole,
             )
         };
@@ -115,7 +132,7 @@ impl Plan<'_> {
       readResults: {read},
       encodeParams: {},
       encodeResults: {encode},
-      pipeline: {pipeline}, sole: {sole} }})),",
+      pipeline: {pipeline}, answers: {answers}, sole: {sole} }})),",
             owner.id,
             method.ordinal,
             encoder(params, &format!("{place} params")),

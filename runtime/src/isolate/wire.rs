@@ -63,29 +63,27 @@ pub(crate) enum RecordKind {
     To = 10,
     /// A capability of the next message: see [`Passed`].
     Capability = 11,
-    /// Out only: the call is done, and its results wait here until somebody wants them.
-    Kept = 12,
     /// The caller wants the results of a kept call.
-    Pull = 13,
+    Pull = 12,
     /// The caller needs the answer of a kept call no more.
-    Finish = 14,
+    Finish = 13,
     /// Out: an import is held no more. In: nobody holds this export, which was sent `target` times.
-    Drop = 15,
+    Drop = 14,
     /// Out only: an export is to serve no more.
-    Revoke = 16,
+    Revoke = 15,
     /// Out: the caller gives this call up. In: nobody waits for this call any more.
-    Cancel = 17,
+    Cancel = 16,
     /// In only: what the isolate keeps for this root may go.
-    Ended = 18,
+    Ended = 17,
     /// A call without arguments of what one pointer of a kept call's results leads to: see
     /// [`Then`].
-    Then = 19,
+    Then = 18,
 }
 
 impl RecordKind {
     fn from_word(word: i32) -> Option<Self> {
         use RecordKind as K;
-        const KINDS: [RecordKind; 19] = [
+        const KINDS: [RecordKind; 18] = [
             K::Call,
             K::Return,
             K::CallTo,
@@ -97,7 +95,6 @@ impl RecordKind {
             K::Release,
             K::To,
             K::Capability,
-            K::Kept,
             K::Pull,
             K::Finish,
             K::Drop,

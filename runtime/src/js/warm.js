@@ -20,7 +20,7 @@
     const encode = (b, note) => rt.writeText(b, rt.newStruct(b, b.offset, 0, 1), note.text);
     const method = new rt.Method({
       name: 'pass', interfaceId: 'warm', interfaceLow: 0, interfaceHigh: 0, ordinal: 0,
-      streaming: false, pipeline: null, sole: null,
+      streaming: false, pipeline: null, answers: null, sole: null,
       invoke: (instance, params, ctx) => instance.pass(params, ctx),
       readParams: read, readResults: read, encodeParams: encode, encodeResults: encode,
     });

@@ -391,8 +391,7 @@ impl Session {
         match serving.state {
             State::Kept => {
                 serving.state = State::There(response);
-                drop(all);
-                return self.ask(Ask::Kept(key));
+                return;
             }
             State::Plain => {
                 // Dropped only now: its end may lead back here.

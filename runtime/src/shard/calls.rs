@@ -27,20 +27,18 @@ pub(crate) struct Call {
 /// ```text
 /// Once ──▶ (gone)
 ///
-/// Open ──── results wait at the callee ────▶ Kept
-///   └──────── wanted ──────▶ Wanted ◀─────────┘
-///                              └───── results or error sent ────▶ Sent
+/// Open ──── wanted ────▶ Wanted ──── results or error sent ────▶ Sent
+///   └──────────────────── error sent ─────────────────────────────┘
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// They are sent, and the call is over.
     Once,
-    /// They can be called before they are there; the call is under way.
+    /// They can be called, before they are there or afterwards, and stay where they are: nobody has
+    /// asked for them. Only the callee knows whether they are there.
     Open,
-    /// So, and the caller waits for them.
+    /// They can be called, and the caller waits for them.
     Wanted,
-    /// They are there and nobody has asked for them.
-    Kept,
     /// The caller has them, or the error in their place.
     Sent,
 }
@@ -57,9 +55,9 @@ impl Answer {
 }
 
 impl Call {
-    /// Whether somebody waits for it.
-    pub(crate) fn is_under_way(&self) -> bool {
-        matches!(self.answer, Answer::Once | Answer::Open | Answer::Wanted)
+    /// Whether somebody waits for it. Then it is a lease on its root.
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(self.answer, Answer::Once | Answer::Wanted)
     }
 }
 
@@ -102,7 +100,7 @@ impl CallTable {
     /// calls.
     pub(crate) fn root_at(&self, callee: &Rc<Isolate>) -> Option<RootKey> {
         let mut calls = self.calls.values();
-        let call = calls.find(|call| call.is_under_way() && call.callee == *callee)?;
+        let call = calls.find(|call| call.answer != Answer::Sent && call.callee == *callee)?;
         Some(call.root)
     }
 
@@ -134,13 +132,13 @@ impl CallTable {
             .map(|(key, _)| key)
     }
 
-    /// Takes out every call under way for which `which` holds. Takes time in proportion to all
-    /// calls.
+    /// Takes out every call that may still be answered for which `which` holds. Takes time in
+    /// proportion to all calls.
     pub(crate) fn take(&mut self, which: impl Fn(&Call) -> bool) -> Vec<(CallKey, Call)> {
         let keys: Vec<CallKey> = self
             .calls
             .iter()
-            .filter(|(_, call)| call.is_under_way() && which(call))
+            .filter(|(_, call)| call.answer != Answer::Sent && which(call))
             .map(|(key, _)| key)
             .collect();
         keys.into_iter()

@@ -301,7 +301,9 @@ impl Shard {
             self.put_prefix(call, key, (&caller.into(), &callee), to, &prefix.passed)?;
         }
         if let Some(root) = roots.get_mut(key) {
-            root.begin_call(self.now.get());
+            if answer != Answer::Open {
+                root.begin_call(self.now.get());
+            }
             if let (Some(trace), Some(traced)) = (&self.trace, root.traced())
                 && to.is_none_or(|to| to.target == Target::Export)
                 && let Party::Isolate(callee) = &callee
@@ -399,7 +401,7 @@ impl Shard {
         }
     }
 
-    /// Fails the calls that a root has under way: its deadline has passed.
+    /// Fails the calls of a root that are awaited: its deadline has passed.
     fn expire(&self, key: RootKey, request: Request, error: &CallError) {
         let unpinned = self.roots.borrow_mut().expire(key, request);
         self.after_unpin(unpinned);
@@ -407,9 +409,10 @@ impl Shard {
         self.end_belongings(key);
     }
 
-    /// Gives the callers of some calls an error now, whatever the callees do later.
+    /// Gives those who wait for some calls an error now, whatever the callees do later.
     fn fail_calls(&self, which: impl Fn(&Call) -> bool, error: &CallError) {
-        let calls = self.calls.borrow_mut().take(which);
+        let awaited = |call: &Call| call.is_awaited() && which(call);
+        let calls = self.calls.borrow_mut().take(awaited);
         for (key, call) in calls {
             self.fail_taken(key, &call, error);
             abandon(key, &call);
@@ -419,7 +422,9 @@ impl Shard {
     /// Gives the caller of a call that was taken out of the table an error.
     fn fail_taken(&self, key: CallKey, call: &Call, error: &CallError) {
         self.end_taken(key, call);
-        call.caller.fail(call.pending, error.clone());
+        if call.pending >= 0 {
+            call.caller.fail(call.pending, error.clone());
+        }
     }
 
     /// Settles a call that was taken out of the table.
@@ -468,8 +473,11 @@ impl Shard {
         seeded("pin-of-the-isolate").then(|| self.calls.borrow().root_at(isolate))?
     }
 
+    /// Takes away the hold that a call has on its root, if it is one.
     fn end_call(&self, call: &Call) {
-        self.release(call.root, LeaseKind::Call);
+        if call.is_awaited() {
+            self.release(call.root, LeaseKind::Call);
+        }
     }
 
     /// Takes a hold off a root.

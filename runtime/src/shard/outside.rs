@@ -71,8 +71,6 @@ pub(crate) enum Ask {
     Cancel(i32),
     /// The results of a call that the session served, or the error in their place.
     Answer(CallKey, Result<Packet, CallError>),
-    /// The results of a call are there, and wait until they are wanted.
-    Kept(CallKey),
     /// Of what it was given of a capability, so many are held no more.
     Drop(CapabilityKey, i32),
 }
@@ -323,7 +321,6 @@ impl Shard {
             }
             Ask::Answer(key, Ok(results)) => self.settle_from(outside, key, results),
             Ask::Answer(key, Err(error)) => self.fail_answer(outside, key, error),
-            Ask::Kept(key) => self.keep_results(outside, key),
             Ask::Drop(key, count) => self.drop_held(outside.slot, key, count),
         }
     }

@@ -97,7 +97,6 @@ impl Shard {
                 self.prefix.borrow_mut().passed.extend(Passed::of(record));
                 self.has_prefix.set(true);
             }
-            RecordKind::Kept => self.keep_results(isolate, from_words(record.id)),
             RecordKind::Pull => self.pull(&isolate.into(), record.id.0, from_words(record.root)),
             RecordKind::Finish => self.finish(&isolate.into(), record.id.0),
             RecordKind::Drop => {
@@ -153,12 +152,9 @@ impl Shard {
                 (capability.home.clone(), 0, target)
             }
             Target::Answer((pending, _), path) => {
-                let key = self.question(caller, pending).ok_or_else(broken)?;
-                let calls = self.calls.borrow();
-                let call = calls.get(key).ok_or_else(broken)?;
-                usable(roots, root, call.root)?;
-                let target = Target::Answer(to_words(key), path);
-                (call.callee.clone(), 0, target)
+                let (key, callee, owner) = self.question(caller, pending).ok_or_else(broken)?;
+                usable(roots, root, owner)?;
+                (callee, 0, Target::Answer(to_words(key), path))
             }
         };
         Ok(Destination {
@@ -181,13 +177,7 @@ impl Shard {
         active.map_err(|error| error.overload_in(caller.program.id()))?;
         self.nest(caller, record)?;
         let caller = Party::from(caller);
-        let on = self.question(&caller, then.on).ok_or_else(broken)?;
-        let home = {
-            let calls = self.calls.borrow();
-            let call = calls.get(on);
-            call.map(|call| (call.callee.clone(), call.root))
-        };
-        let (callee, owner) = home.ok_or_else(broken)?;
+        let (on, callee, owner) = self.question(&caller, then.on).ok_or_else(broken)?;
         usable(&roots, root, owner)?;
         self.let_in(&callee)?;
         let answer = Answer::of_flags(then.flags);
@@ -199,8 +189,13 @@ impl Shard {
             since: self.sampled(answer),
             answer,
         })?;
-        self.remember(key, (&caller, record.id.0, root), &callee, answer)?;
-        if let Some(root) = roots.get_mut(root) {
+        // Of a call of their own root, both sides have kept something already.
+        if answer != Answer::Once || root != owner {
+            self.remember(key, (&caller, record.id.0, root), &callee, answer)?;
+        }
+        if answer != Answer::Open
+            && let Some(root) = roots.get_mut(root)
+        {
             root.begin_call(self.now.get());
         }
         let incoming = Record {
@@ -229,12 +224,13 @@ impl Shard {
         Ok(())
     }
 
-    /// The kept call that `caller` names by its pending index.
-    fn question(&self, caller: &Party, pending: i32) -> Option<CallKey> {
+    /// The kept call that `caller` names by its pending index, with its callee and its root.
+    fn question(&self, caller: &Party, pending: i32) -> Option<(CallKey, Party, RootKey)> {
         let key = self.capabilities.borrow().question(caller, pending)?;
         let calls = self.calls.borrow();
         let call = calls.get(key)?;
-        (call.pending == pending && call.caller == *caller).then_some(key)
+        (call.pending == pending && call.caller == *caller)
+            .then(|| (key, call.callee.clone(), call.root))
     }
 
     /// Puts what stands before an accepted call into its callee's mail. On an error, the call is
@@ -301,18 +297,14 @@ impl Shard {
                 Passed::Imported(words) => from_words(words),
                 Passed::Answer((pending, _), path) => {
                     drop(table);
-                    let key = self.question(sender, pending);
-                    let callee = key.and_then(|key| {
-                        let calls = self.calls.borrow();
-                        calls.get(key).map(|call| (key, call.callee.clone()))
-                    });
+                    let question = self.question(sender, pending);
                     table = self.capabilities.borrow_mut();
-                    match callee {
-                        Some((call, callee)) if callee == *receiver => {
+                    match question {
+                        Some((call, callee, _)) if callee == *receiver => {
                             records.push(Passed::Answer(to_words(call), path));
                             continue;
                         }
-                        Some((call, callee)) => table
+                        Some((call, callee, _)) => table
                             .promise(&callee, call, path, root)
                             .map_err(|full| self.full(full, &callee))?,
                         None => CapabilityKey::null(),
@@ -367,25 +359,6 @@ impl Shard {
         of.blame(error)
     }
 
-    /// The callee has the results of a kept call; they stay there.
-    pub(super) fn keep_results<P>(&self, callee: &P, key: CallKey)
-    where
-        Party: PartialEq<P>,
-    {
-        let mut calls = self.calls.borrow_mut();
-        let Some(call) = calls.get_mut(key) else {
-            return;
-        };
-        if call.callee != *callee || !call.is_under_way() {
-            return;
-        }
-        call.answer = Answer::Kept;
-        let root = call.root;
-        call.callee.count(None, None);
-        drop(calls);
-        self.release(root, LeaseKind::Call);
-    }
-
     /// Says who gets the results of a kept call, or the error in their place.
     ///
     /// The call stays, so that it can be built on, until the caller has seen them.
@@ -400,40 +373,40 @@ impl Shard {
     {
         let mut calls = self.calls.borrow_mut();
         let call = calls.get_mut(key)?;
-        if call.callee != *callee || !call.is_under_way() {
+        let before = call.answer;
+        if call.callee != *callee || !matches!(before, Answer::Open | Answer::Wanted) {
             return None;
         }
         call.answer = Answer::Sent;
         let awaited = Awaited::of(call);
         call.callee.count(failed, None);
         drop(calls);
-        self.release(awaited.root, LeaseKind::Call);
+        if before == Answer::Wanted {
+            self.release(awaited.root, LeaseKind::Call);
+        }
         Some(awaited)
     }
 
     /// The caller wants the results of a kept call.
     fn pull(&self, caller: &Party, pending: i32, root: RootKey) {
-        let Some(key) = self.question(caller, pending) else {
+        let Some((key, callee, owner)) = self.question(caller, pending) else {
             // The end of the root took the answer, and leaves what is asked for to this.
             if !self.is_active(root) {
                 caller.tell(finished(pending, root));
             }
             return;
         };
+        let root = owner;
         let mut calls = self.calls.borrow_mut();
-        let Some(call) = calls.get_mut(key) else {
+        let mut roots = self.roots.borrow_mut();
+        let (Some(call), Some(pulling)) = (calls.get_mut(key), roots.get_mut(root)) else {
             return;
         };
-        let (callee, root) = (call.callee.clone(), call.root);
-        match call.answer {
-            Answer::Open => {}
-            Answer::Kept => match self.roots.borrow_mut().get_mut(root) {
-                Some(root) => root.begin_call(self.now.get()),
-                None => return,
-            },
-            _ => return,
+        if call.answer != Answer::Open {
+            return;
         }
         call.answer = Answer::Wanted;
+        pulling.begin_call(self.now.get());
         callee.tell(Record {
             id: to_words(key),
             root: to_words(root),
@@ -443,15 +416,11 @@ impl Shard {
 
     /// The caller needs the answer of a kept call no more.
     fn finish(&self, caller: &Party, pending: i32) {
-        let Some(key) = self.question(caller, pending) else {
+        let Some((key, _, root)) = self.question(caller, pending) else {
             return;
         };
-        let found = {
-            let calls = self.calls.borrow();
-            calls.get(key).map(|call| (call.root, call.answer))
-        };
-        let Some((root, answer)) = found else { return };
-        if answer != Answer::Sent {
+        let answer = self.calls.borrow().get(key).map(|call| call.answer);
+        if answer != Some(Answer::Sent) {
             // Nothing else will tell the caller that the index is free again.
             caller.note(finished(pending, root));
         }
@@ -463,7 +432,7 @@ impl Shard {
         }
     }
 
-    /// Drops a kept answer; a call still under way is given up.
+    /// Drops a kept answer; a call that may still be under way is given up.
     fn forget_answer(&self, key: CallKey) {
         let Some(call) = self.calls.borrow_mut().remove(key) else {
             return;
@@ -474,13 +443,20 @@ impl Shard {
             root: to_words(call.root),
             ..Record::bare(RecordKind::Finish)
         };
-        match call.is_under_way() {
-            true => {
-                call.callee.tell(record);
-                self.release(call.root, LeaseKind::Call);
-            }
-            false => call.callee.note(record),
+        match call.answer {
+            Answer::Sent => call.callee.note(record),
+            _ => call.callee.tell(record),
         }
+        self.drop_answer(&call);
+    }
+
+    /// Does what follows when a kept answer is dropped.
+    fn drop_answer(&self, call: &Call) {
+        if call.answer == Answer::Open {
+            // Nobody has heard how it ended, so it ended well.
+            call.callee.count(None, None);
+        }
+        self.end_call(call);
     }
 
     /// The caller gives a call up: nobody waits for it any more.
@@ -525,10 +501,8 @@ impl Shard {
                     _ => calls.remove(key),
                 }
             };
-            if let Some(call) = call
-                && call.is_under_way()
-            {
-                self.end_call(&call);
+            if let Some(call) = call {
+                self.drop_answer(&call);
             }
         }
         for party in parties {
@@ -574,8 +548,8 @@ impl Shard {
         let keys: Vec<CallKey> = {
             let calls = self.calls.borrow();
             let concerned = |call: &Call| call.callee == *party || call.caller == *party;
-            let kept = calls.iter().filter(|(_, call)| !call.is_under_way());
-            kept.filter(|(_, call)| concerned(call))
+            let sent = calls.iter().filter(|(_, call)| call.answer == Answer::Sent);
+            sent.filter(|(_, call)| concerned(call))
                 .map(|(key, _)| key)
                 .collect()
         };
@@ -586,10 +560,6 @@ impl Shard {
             self.capabilities.borrow_mut().finish(call.root, key);
             if call.caller == *party {
                 abandon(key, &call);
-                continue;
-            }
-            if call.answer == Answer::Kept && call.pending >= 0 {
-                call.caller.fail(call.pending, lost(party));
             }
         }
     }

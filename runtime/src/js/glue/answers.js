@@ -5,9 +5,12 @@
   const baseOf = (target) => (target.to === TO_ANSWER ? target.owner : null);
 
   // A call of something else than an import's own method; its results have no capabilities.
-  class Addressed extends Pending {
+  class Addressed {
     constructor(method, label, base) {
-      super(method, label);
+      this.resolve = undefined;
+      this.reject = undefined;
+      this.method = method;
+      this.label = label;
       this.base = base;
     }
   }
@@ -116,6 +119,8 @@
       this.flow = null;
       // Somebody has built on it.
       this.isUsed = false;
+      // The collector is to say when nobody can look at it any more.
+      this.isWatched = false;
       this.body = null;
       this.results = undefined;
       this.error = undefined;
@@ -256,12 +261,17 @@
     else internals.onAbort(signal, give);
   }
 
-  const answerTo = (question) =>
-    new (question.method.own.made?.Answer ?? answerClass(question.method))(question);
+  function answerTo(question) {
+    const { method } = question;
+    const answer = (method.own.made?.make ?? makerOf(method))(question);
+    if (question.isWatched) register(registry, answer, question);
+    return answer;
+  }
 
   function openQuestion(question, frame) {
     question.frame = frame;
     const scope = scopeOf(frame.rootLow, frame.rootHigh);
+    question.isWatched = isWatched(scope);
     question.after = scope.questions;
     if (question.after !== null) question.after.before = question;
     scope.questions = question;
@@ -269,8 +279,7 @@
 
   // Calls a method, without arguments, of what a pointer of an open question's results leads to.
   // That is one record and no message.
-  function callThen(from, pointer, method, label) {
-    const frame = getContext();
+  function callThen(from, frame, pointer, method, label) {
     const isQuestion = method.pipeline !== null;
     const entry = isQuestion ? new Question(method, label, from) : new Addressed(method, label, from);
     const id = enter(entry);
@@ -292,10 +301,11 @@
 
   // Calls a method of a part of a question's results.
   function callPart(question, path, face, method, label, params, options) {
-    const isShort = params === undefined && options === undefined && (path & 0xff) === 1 &&
-      question.state === OPEN && question.flow === null && !method.streaming &&
-      getContext() !== undefined;
-    if (isShort) return callThen(question, (path >>> 8) & 0xff, method, label);
+    if (params === undefined && options === undefined && (path & 0xff) === 1 &&
+        question.state === OPEN && question.flow === null && !method.streaming) {
+      const frame = getContext();
+      if (frame !== undefined) return callThen(question, frame, (path >>> 8) & 0xff, method, label);
+    }
     return callOn(questionTarget(question, path, face), method, label, params, options);
   }
 
@@ -345,34 +355,31 @@
     question.resolve(results);
   }
 
-  // What services see of a question: a thenable, with members for the capabilities to come.
-  class Answer {
-    #question;
-    constructor(question) {
-      this.#question = question;
-      const { frame } = question;
-      if (frame !== undefined && isWatched(scopeOf(frame.rootLow, frame.rootHigh))) {
-        register(registry, this, question);
-      }
-    }
-    then(onFulfilled, onRejected) {
-      return promiseThen(this.#question.wanted(), onFulfilled, onRejected);
-    }
-    catch(onRejected) {
-      return promiseThen(this.#question.wanted(), undefined, onRejected);
-    }
-    finally(onFinally) {
-      return promiseFinally(this.#question.wanted(), onFinally);
-    }
-    [dispose]() {
-      this.#question.forget();
-    }
-    static of(value) {
-      return #question in value ? value.#question : null;
-    }
-  }
-  hide(Answer);
+  // What services see of a question: a thenable, with members for the capabilities to come. The
+  // generated code has a class for each method's; by its prototype, what gives an answer's question.
+  const answers = new Map();
   const promiseFinally = uncurry(PromisePrototype.finally);
+
+  function questionOf(value) {
+    const of = mapGet(answers, getPrototypeOf(value));
+    return of === undefined ? null : of(value);
+  }
+
+  function addThenable(prototype, of) {
+    const add = (name, value) => defineProperty(prototype, name, { value });
+    add('then', function then(onFulfilled, onRejected) {
+      return promiseThen(of(this).wanted(), onFulfilled, onRejected);
+    });
+    add('catch', function (onRejected) {
+      return promiseThen(of(this).wanted(), undefined, onRejected);
+    });
+    add('finally', function (onFinally) {
+      return promiseFinally(of(this).wanted(), onFinally);
+    });
+    add(dispose, function () {
+      of(this).forget();
+    });
+  }
 
   // A capability in results that may not be there yet.
   class Member {
@@ -459,7 +466,7 @@
   // What the runtime knows of a method besides what was generated.
   class MethodInfo {
     constructor() {
-      this.Answer = null;
+      this.make = null;
       // The routes through its results, by path, and the one that was taken last.
       this.routes = new Map();
       this.path = -1;
@@ -469,26 +476,27 @@
   setPrototypeOf(MethodInfo.prototype, null);
   const methodInfoOf = (method) => method.own.made ??= new MethodInfo();
 
-  // The class of the answers of a method: made when it is first called.
-  function answerClass(method) {
+  // What makes the answers of a method: set up when it is first called.
+  function makerOf(method) {
     const info = methodInfoOf(method);
-    if (info.Answer !== null) return info.Answer;
-    const MethodAnswer = class extends Answer {};
-    const { prototype } = MethodAnswer;
+    const { prototype, of, make } = method.answers();
+    info.make = make;
     delete prototype.constructor;
-    info.Answer = MethodAnswer;
-    addMembers(prototype, method.pipeline, 0, (answer) => Answer.of(answer));
+    setPrototypeOf(prototype, null);
+    mapSet(answers, prototype, of);
+    addThenable(prototype, of);
+    addMembers(prototype, method.pipeline, 0, of);
     const { sole } = method;
     if (sole !== null && sole.pointer < 256) {
       const path = extend(0, sole.pointer);
       const { face } = sole;
       addMethods(prototype, face, (method, label) => function (params, options) {
-        return callPart(Answer.of(this), path, face, method, label, params, options);
+        return callPart(of(this), path, face, method, label, params, options);
       });
       addConversions(prototype, face);
     }
     freeze(prototype);
-    return MethodAnswer;
+    return make;
   }
 
   // Where a call of a part of a question's results goes.
@@ -514,7 +522,7 @@
   // ---- What is not there yet, passed on as a capability.
 
   const isPipelined = (value) => Member.is(value) ||
-    (Answer.of(value) !== null && Answer.of(value).method.sole !== null);
+    (questionOf(value)?.method.sole ?? null) !== null;
 
   // Leaves the record for a part of a question's results; false if `value` is not one.
   function sendPipelined(value, face, frame) {
@@ -526,7 +534,7 @@
       path = Member.path(value);
       known = Member.face(value);
     } else {
-      question = Answer.of(value);
+      question = questionOf(value);
       if (question === null) return false;
       path = extend(0, question.method.sole.pointer);
     }

@@ -1,7 +1,7 @@
   // ---- Capabilities: objects that travel, and the stubs that stand for them elsewhere.
 
-  const TO = 10, CAPABILITY = 11, KEPT = 12, PULL = 13, FINISH = 14, DROP = 15, REVOKE = 16;
-  const CANCEL = 17, ENDED = 18, THEN = 19;
+  const TO = 10, CAPABILITY = 11, PULL = 12, FINISH = 13, DROP = 14, REVOKE = 15, CANCEL = 16;
+  const ENDED = 17, THEN = 18;
   // What a CALL_TO is addressed to, and how a capability travels: see `To` and `Passed` in wire.rs.
   const TO_EXPORT = 0, TO_OBJECT = 1, TO_ANSWER = 2;
   const HERE = 0, IMPORTED = 1, ANSWERED = 2;

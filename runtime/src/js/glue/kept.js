@@ -316,7 +316,6 @@
     kept.method = method;
     kept.value = value;
     if (kept.isWanted) reply(frame, method, value);
-    else post(KEPT, frame.callLow, frame.callHigh, 0, frame.rootLow, frame.rootHigh, 0, 0, 0);
     conclude(kept, THERE);
   }
 
