@@ -70,13 +70,16 @@ pub(crate) struct Adopted {
 /// Has the tasks of `isolate` sent to `tasks` from now on.
 pub(crate) fn adopt(isolate: &v8::Isolate, tasks: UnboundedSender<ForegroundTask>) -> Adopted {
     static SERIAL: AtomicU64 = AtomicU64::new(1);
-    // SAFETY: the type wraps the pointer that V8 names the isolate by; it is only compared.
-    let address = unsafe {
-        std::mem::transmute::<v8::UnsafeRawIsolatePtr, usize>(isolate.as_raw_isolate_ptr())
-    };
+    let address = address_of(isolate);
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     owners().insert(address, Owner { serial, tasks });
     Adopted { address, serial }
+}
+
+/// The address that V8 names the isolate by.
+pub(crate) fn address_of(isolate: &v8::Isolate) -> usize {
+    // SAFETY: the type wraps that pointer.
+    unsafe { std::mem::transmute::<v8::UnsafeRawIsolatePtr, usize>(isolate.as_raw_isolate_ptr()) }
 }
 
 impl Adopted {

@@ -1,6 +1,7 @@
 //! The host APIs: the web-standard globals that a service's code finds in its isolate.
 //!
-//! The classes are JavaScript (`js/`), evaluated once into the startup snapshot; what they need
+//! The classes are JavaScript (`js/`), evaluated once into the startup snapshot, or, most of them,
+//! when a service first asks for one (`js/lazy.js`); what they need
 //! from outside the engine (parsing URLs, hashing, the clock, the log) is a native function of
 //! the `host` object that only those files can see. `deno_web` and its relatives would bring
 //! more, but they are written against deno_core's own runtime, and here isolates, dispatch and
@@ -8,7 +9,8 @@
 //!
 //! Three rules hold throughout:
 //! - **The files capture what they use.** They read built-ins from `primordials`, made before any
-//!   service code runs, so a service that patches `Array.prototype.map` breaks itself at most.
+//!   service code runs, so a service that patches `Array.prototype.map` breaks itself at most. That
+//!   holds for their top level, too, and of each other's classes they use what `internals` has.
 //! - **Nothing native survives in the heap.** State is in [`HostState`], in an isolate slot;
 //!   JavaScript holds numbers, strings and buffers only. That is what makes the snapshot possible.
 //! - **Buffers are allocated by JavaScript**, so that a refused allocation is a `RangeError` of
@@ -29,6 +31,7 @@ mod der;
 mod encoding;
 mod log;
 mod multipart;
+mod source;
 mod time;
 mod url;
 
@@ -135,46 +138,6 @@ pub(crate) struct InstallError {
     reason: String,
 }
 
-struct Source {
-    name: &'static str,
-    text: v8::OneByteConst,
-}
-
-// The texts stay outside the heap of each isolate: V8 refers to them as external strings.
-macro_rules! sources {
-    ($($name:literal),* $(,)?) => {
-        static SOURCES: &[Source] = &[$(Source {
-            name: concat!("isolith:host/", $name),
-            text: v8::String::create_external_onebyte_const(include_bytes!(concat!("js/", $name))),
-        }),*];
-    };
-}
-
-// In order of evaluation: a file uses what the files before it put on `internals`.
-sources![
-    "primordials.js",
-    "interrupts.js",
-    "interrupts.js",
-    "webidl.js",
-    "console.js",
-    "events.js",
-    "timers.js",
-    "encoding.js",
-    "url.js",
-    "clone.js",
-    "streams_queue.js",
-    "streams_readable.js",
-    "streams_writable.js",
-    "streams_transform.js",
-    "blob.js",
-    "headers.js",
-    "body.js",
-    "request_response.js",
-    "crypto_keys.js",
-    "crypto.js",
-    "globals.js",
-];
-
 fn ops() -> Vec<(&'static str, v8::FunctionCallback)> {
     [
         clone::ops(),
@@ -182,6 +145,7 @@ fn ops() -> Vec<(&'static str, v8::FunctionCallback)> {
         crypto::ops(),
         encoding::ops(),
         multipart::ops(),
+        source::ops(),
         time::ops(),
         url::ops(),
     ]
@@ -196,10 +160,7 @@ pub(crate) fn external_references() -> Vec<v8::ExternalReference> {
     let functions = ops()
         .into_iter()
         .map(|(_, function)| v8::ExternalReference { function });
-    let texts = SOURCES.iter().map(|source| v8::ExternalReference {
-        pointer: (&raw const source.text).cast_mut().cast(),
-    });
-    functions.chain(texts).collect()
+    functions.chain(source::external_references()).collect()
 }
 
 /// Defines the globals in `context`, which must be the current one, and leaves the internals
@@ -233,8 +194,8 @@ pub(crate) fn install(
     let primordials = v8::Object::new(scope);
     let internals = v8::Object::new(scope);
     let receiver: v8::Local<v8::Value> = v8::undefined(scope).into();
-    for source in SOURCES {
-        let done = evaluate(scope, source).and_then(|function| {
+    for source in &source::FIRST {
+        let done = source.evaluate(scope).and_then(|function| {
             function.call(
                 scope,
                 receiver,
@@ -262,14 +223,4 @@ pub(crate) fn install(
         .set(scope, key.into(), internals.into())
         .ok_or_else(|| defect("global"))?;
     Ok(())
-}
-
-fn evaluate<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    source: &'static Source,
-) -> Option<v8::Local<'s, v8::Function>> {
-    let text = v8::String::new_from_onebyte_const(scope, &source.text)?;
-    let origin = crate::script::origin(scope, source.name, false)?;
-    let script = v8::Script::compile(scope, text, Some(&origin))?;
-    script.run(scope)?.try_cast::<v8::Function>().ok()
 }

@@ -32,6 +32,7 @@ scripts![
     events,
     headers,
     hostile,
+    lazy,
     request_response,
     streams,
     timers,

@@ -6,6 +6,7 @@ use super::cut::OnlyContext;
 use super::glue::{Glue, find_glue};
 use super::heap::MemoryGuard;
 use super::snapshot::{self, SnapshotError};
+use super::stub_caches;
 use super::thrown::{FormatStack, on_promise_reject, prepare_stack_trace};
 
 /// A V8 isolate made from the snapshot, and its context. Not entered.
@@ -56,6 +57,7 @@ impl Blank {
         };
         isolate.set_slot(FormatStack(glue.format_stack.clone()));
         isolate.set_slot(OnlyContext(context.clone()));
+        stub_caches::give_back(&isolate);
         Ok(Blank(Some(Parts {
             glue,
             context,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::IsolateLimits;
-use super::wire::{IN_RING, OUT_RING, OUTBOX_BYTES, RECORD_WORDS, RING_BYTES, RING_RECORDS};
+use super::wire::{IN_RING, OUT_RING, OUTBOX_BYTES, RECORD_STRIDE, RING_BYTES, RING_RECORDS};
 use crate::limits::Limits;
 use crate::program::Program;
 
@@ -51,6 +51,7 @@ struct VarFacts<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Config {
+    /// From one record to its next.
     record_words: usize,
     ring_records: usize,
     /// Where the rings begin, in words.
@@ -119,7 +120,7 @@ impl<'a> Facts<'a> {
 impl Config {
     fn of(limits: &IsolateLimits) -> Self {
         Config {
-            record_words: RECORD_WORDS,
+            record_words: RECORD_STRIDE,
             ring_records: RING_RECORDS,
             in_ring: IN_RING,
             out_ring: OUT_RING,

@@ -27,6 +27,7 @@ use isolith_capnp::error_capnp::call_error::Kind;
 use isolith_versions::BundleId;
 
 use super::cut::{Cut, Reach, SharedFuse};
+use super::stub_caches;
 use crate::error::CallError;
 use crate::park::park;
 
@@ -222,6 +223,7 @@ unsafe extern "C" fn collected(
     if kind != v8::GCType::kGCTypeMarkSweepCompact {
         return;
     }
+    stub_caches::give_back(isolate);
     let held = isolate.get_heap_statistics().used_heap_size() + external;
     if held <= meter.budget_bytes {
         return guard.over_budget.store(0, Ordering::Relaxed);

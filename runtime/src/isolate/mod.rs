@@ -21,6 +21,7 @@ mod metrics;
 mod native;
 mod outbound;
 mod snapshot;
+mod stub_caches;
 mod thrown;
 pub(crate) mod wire;
 

@@ -11,7 +11,10 @@
 use super::memory::Memory;
 
 /// 32-bit words in a record.
-pub(crate) const RECORD_WORDS: usize = 9;
+const RECORD_WORDS: usize = 9;
+/// From one record of a ring to its next, in words. Between them lies one of the other ring, so that
+/// an isolate with little to do touches one page.
+pub(crate) const RECORD_STRIDE: usize = 2 * RECORD_WORDS;
 /// Records that each ring holds.
 pub(crate) const RING_RECORDS: usize = 256;
 /// Bytes of the outbox. Small messages of one turn share it.
@@ -29,10 +32,10 @@ const IN_NEXT: usize = 2;
 /// The words before the rings: the counts and what keeps the rings aligned.
 pub(super) const IN_RING: usize = 16;
 /// Where the out-ring begins, in words.
-pub(super) const OUT_RING: usize = IN_RING + RING_RECORDS * RECORD_WORDS;
+pub(super) const OUT_RING: usize = IN_RING + RECORD_WORDS;
 /// Bytes of both rings, with the words before them.
 pub(super) const RING_BYTES: usize = WORDS * 4;
-const WORDS: usize = OUT_RING + RING_RECORDS * RECORD_WORDS;
+const WORDS: usize = IN_RING + RING_RECORDS * RECORD_STRIDE;
 
 /// What a record says.
 ///
@@ -331,7 +334,7 @@ impl Wire {
             record.length,
             record.segments,
         ];
-        self.rings.set_words(IN_RING + count * RECORD_WORDS, words);
+        self.rings.set_words(IN_RING + count * RECORD_STRIDE, words);
         self.set_in_count(count + 1);
         true
     }
@@ -357,7 +360,7 @@ impl Wire {
 
     /// The root of the record at `index` of the in-ring, in two words.
     pub(crate) fn incoming_root(&self, index: usize) -> Option<(i32, i32)> {
-        let record = IN_RING + index * RECORD_WORDS;
+        let record = IN_RING + index * RECORD_STRIDE;
         let [low, high] = self.rings.words(record + 4)?;
         Some((low, high))
     }
@@ -389,7 +392,7 @@ impl Wire {
 
     /// The record at `index` of the out-ring; `None` if its kind is unknown.
     pub(crate) fn get(&self, index: usize) -> Option<Record> {
-        let words: [i32; RECORD_WORDS] = self.rings.words(OUT_RING + index * RECORD_WORDS)?;
+        let words: [i32; RECORD_WORDS] = self.rings.words(OUT_RING + index * RECORD_STRIDE)?;
         let [
             kind,
             id,

@@ -200,12 +200,10 @@
     const list = [];
     for (let i = 0; i < flat.length; i += 4) {
       ArrayPrototypePush(list, flat[i], flat[i + 1] === undefined ? internals.decodeUtf8(flat[i + 3])
-        : new globalFile([flat[i + 3]], flat[i + 1], { __proto__: null, type: flat[i + 2] ?? "text/plain" }));
+        : new internals.File([flat[i + 3]], flat[i + 1], { __proto__: null, type: flat[i + 2] ?? "text/plain" }));
     }
     return internals.newForm(list);
   };
-  const globalFile = globalThis.File;
-  const GlobalBlob = globalThis.Blob;
 
   // The methods that Request and Response share. `bodyOf(this)` checks the receiver.
   internals.mixBody = (cls, bodyOf, typeOf) => {
@@ -218,7 +216,7 @@
       bytes() { return run(this, toBytes); },
       arrayBuffer() { return run(this, toBuffer); },
       blob() {
-        return run(this, (bytes) => new GlobalBlob([bytes], { __proto__: null, type: typeOf(this) ?? "" }));
+        return run(this, (bytes) => new internals.Blob([bytes], { __proto__: null, type: typeOf(this) ?? "" }));
       },
       formData() { return run(this, (bytes) => toForm(bytes, typeOf(this) ?? "")); },
     };

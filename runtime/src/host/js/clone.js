@@ -7,9 +7,6 @@
   const refuse = (message) => {
     throw new internals.DOMException(message, "DataCloneError");
   };
-  // Instances whose state is in private fields would clone to empty objects.
-  internals.isPlatformObject = () => false;
-
   internals.global("structuredClone", function structuredClone(value, options = undefined) {
     internals.need(arguments, 1, "structuredClone");
     const transfer = internals.dictionary(options, "structuredClone's options").transfer;
@@ -24,6 +21,7 @@
         ArrayPrototypePush(buffers, buffer);
       }
     }
+    // Instances whose state is in private fields would clone to empty objects.
     if (internals.isPlatformObject(value)) refuse("this object cannot be cloned; clone what you read from it");
     const result = host.clone(value, buffers);
     if (typeof result === "string") refuse(result);

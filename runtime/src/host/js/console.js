@@ -7,7 +7,7 @@
   const MAX_STRING_CHARS = 8192;
   const MAX_LABELS = 1000;
   const LINE_CHARS = 76;
-  const [TRACE, DEBUG, INFO, WARN, ERROR] = [0, 1, 2, 3, 4];
+  const TRACE = 0, DEBUG = 1, INFO = 2, WARN = 3, ERROR = 4;
 
   const { ArrayIsArray, ArrayPrototypeIncludes, ArrayPrototypeJoin, ArrayPrototypePop,
     ArrayPrototypePush, DatePrototypeGetTime, DatePrototypeToISOString, Error, JSONStringify, Map,
@@ -98,7 +98,7 @@
     object(value, depth) {
       // A proxy's traps are the service's own code; a log message does not run it.
       if (host.kindOf(value) === "Proxy") return "[Proxy]";
-      if (internals.isError(value)) return this.error(value, depth);
+      if (isError(value)) return this.error(value, depth);
       const name = nameOf(value);
       const plain = name === "Object" ? "" : name;
       if (ArrayIsArray(value)) return this.list(value, value.length, name === "Array" ? "" : `${name}(${value.length})`, depth);
@@ -199,9 +199,7 @@
     }
   }
 
-  internals.isError = (value) => value instanceof Error;
-  // Later files say what their instances show, since private fields are invisible here.
-  internals.shownAs = () => undefined;
+  const isError = (value) => value instanceof Error;
   internals.inspect = (value) => new Inspector().inspect(value, 0);
 
   const directive = (inspector, kind, value) => {
@@ -265,7 +263,6 @@
     }
     host.log(level, text);
   };
-  internals.log = write;
 
   const counts = new Map();
   const timers = new Map();
@@ -370,14 +367,11 @@
   internals.setErrorReporter = (report) => {
     reporter = report;
   };
-  internals.reportError = (error) => {
-    if (reporter !== null) reporter(error);
-    else write(ERROR, `Uncaught ${internals.inspect(error)}`);
-  };
 
   internals.global("console", console);
   internals.global("reportError", function reportError(error) {
     internals.need(arguments, 1, "reportError");
-    internals.reportError(error);
+    if (reporter !== null) reporter(error);
+    else write(ERROR, `Uncaught ${internals.inspect(error)}`);
   });
 })

@@ -11,7 +11,7 @@
     const text = host.decodeUtf8(bytes, false);
     return StringPrototypeCharCodeAt(text, 0) === 0xFEFF ? StringPrototypeSlice(text, 1) : text;
   };
-  const concat = internals.concat = (a, b) => {
+  const concat = (a, b) => {
     const length = TypedArrayPrototypeGetLength(a);
     const both = new Uint8Array(length + TypedArrayPrototypeGetLength(b));
     TypedArrayPrototypeSet(both, a);
@@ -117,8 +117,8 @@
     }
   }
   defineClass(TextDecoder);
+  internals.decodeWith = p.uncurryThis(TextDecoder.prototype.decode);
 
-  internals.isUint8Array = (value) => TypedArrayPrototypeGetSymbolToStringTag(value) === "Uint8Array";
   internals.base64 = (bytes) => host.base64Encode(bytes, false);
   internals.fromBase64Url = (text) => host.base64Decode(text, true, allocate);
   internals.toBase64Url = (bytes) => host.base64Encode(bytes, true);

@@ -40,7 +40,6 @@
     NOT_SUPPORTED_ERR: 9, INVALID_STATE_ERR: 11, SYNTAX_ERR: 12, INVALID_ACCESS_ERR: 15,
     NETWORK_ERR: 19, ABORT_ERR: 20, QUOTA_EXCEEDED_ERR: 22, TIMEOUT_ERR: 23, DATA_CLONE_ERR: 25 });
   defineClass(DOMException);
-  internals.DOMException = DOMException;
 
   let dispatchTo;
   let readFlags;
@@ -334,6 +333,8 @@
   }
   handlerProperty(AbortSignal, "abort");
   defineClass(AbortSignal);
+  const { any } = AbortSignal;
+  internals.anySignal = (signals) => ReflectApply(any, AbortSignal, [signals]);
 
   class AbortController {
     #signal = new AbortSignal(secret);
@@ -341,5 +342,4 @@
     abort(reason = undefined) { abort(this.#signal, reason); }
   }
   defineClass(AbortController);
-  internals.AbortController = AbortController;
 })

@@ -4,18 +4,6 @@
   const { ObjectDefineProperty, PromiseReject, TypeError, SymbolToStringTag } = p;
   const { defineClass, global, illegal, secret } = internals;
 
-  class Performance extends globalThis.EventTarget {
-    constructor(key) {
-      illegal(key);
-      super();
-    }
-    now() { return host.performanceNow(); }
-    get timeOrigin() { return host.timeOrigin(); }
-    toJSON() { return { timeOrigin: this.timeOrigin }; }
-  }
-  defineClass(Performance);
-  global("performance", new Performance(secret));
-
   class Navigator {
     constructor(key) { illegal(key); }
     get userAgent() { return "Isolith"; }
@@ -39,9 +27,9 @@
     if (!wasm) delete globalThis.WebAssembly;
   };
 
-  const inspectable = [internals.urlHref, internals.searchList];
+  // What an instance of ours shows of itself: its private fields are visible to its class alone.
   internals.shownAs = (value) => {
-    const href = inspectable[0](value);
+    const href = internals.urlHref(value);
     if (href !== undefined) return href;
     if (internals.isResponse(value)) return { status: value.status, headers: value.headers, bodyUsed: value.bodyUsed };
     if (internals.isRequest(value)) return { method: value.method, url: value.url, headers: value.headers };

@@ -2,8 +2,7 @@
 (function (host, p, internals) {
   "use strict";
   const { JSONStringify, RangeError, StringPrototypeToUpperCase, TypeError } = p;
-  const { defineClass, dictionary, isObject, matches, need, toUSVString } = internals;
-  const { Headers } = globalThis;
+  const { defineClass, dictionary, Headers, isObject, matches, need, toUSVString } = internals;
 
   const methodOf = (method) => {
     const text = `${method}`;
@@ -62,7 +61,7 @@
       const signal = given.signal === undefined ? from?.#signal ?? null : given.signal;
       if (signal !== null) {
         if (!internals.isAbortSignal(signal)) throw new TypeError("a Request's signal must be an AbortSignal");
-        this.#signal = globalAny([signal]);
+        this.#signal = internals.anySignal([signal]);
       }
       const bodyInit = given.body;
       if (bodyInit !== undefined && bodyInit !== null) {
@@ -111,7 +110,7 @@
       copy.#url = this.#href();
       copy.#headers = new Headers(this.#headers);
       copy.#options = this.#options;
-      copy.#signal = globalAny([this.signal]);
+      copy.#signal = internals.anySignal([this.signal]);
       copy.#body = internals.cloneBody(this.#body);
       return copy;
     }
@@ -138,7 +137,6 @@
         signal: request.#signal, redirect: request.redirect });
     }
   }
-  const globalAny = globalThis.AbortSignal.any.bind(globalThis.AbortSignal);
   defineClass(Request);
 
   const nullBody = (status) => status === 101 || status === 204 || status === 205 || status === 304;

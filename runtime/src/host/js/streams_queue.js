@@ -1,9 +1,8 @@
 // What the streams share: a queue, queuing strategies, calling a user's methods.
 (function (host, p, internals) {
   "use strict";
-  const { ArrayPrototypePush, Promise, PromisePrototypeThen, PromiseReject, PromiseResolve,
-    RangeError, ReflectApply, TypeError } = p;
-  const { defineClass, dictionary, need } = internals;
+  const { ArrayPrototypePush, Promise, PromisePrototypeThen, PromiseReject, RangeError, ReflectApply, TypeError } = p;
+  const { defineClass, dictionary, need, settle } = internals;
 
   // First in, first out; taking is constant time on average.
   class Queue {
@@ -75,13 +74,6 @@
     if (method === undefined) return () => internals.resolved;
     if (typeof method !== "function") throw new TypeError(`${name} must be a function`);
     return (a, b) => settle(() => ReflectApply(method, owner, [a, b]));
-  };
-  const settle = internals.settle = (run) => {
-    try {
-      return PromiseResolve(run());
-    } catch (error) {
-      return PromiseReject(error);
-    }
   };
   // Both reactions; what they throw is a defect of ours and shows as an unhandled rejection.
   internals.upon = (promise, fulfilled, rejected) => {

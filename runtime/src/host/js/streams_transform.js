@@ -1,8 +1,8 @@
 // TransformStream, and the transforms that are text codecs.
 (function (host, p, internals) {
   "use strict";
-  const { PromisePrototypeThen, PromiseResolve, RangeError, ReflectApply, TypeError,
-    StringPrototypeCharCodeAt, StringPrototypeSlice } = p;
+  const { ObjectGetOwnPropertyDescriptor, PromisePrototypeThen, PromiseResolve, RangeError, ReflectApply, TypeError,
+    StringPrototypeCharCodeAt, StringPrototypeSlice, uncurryThis } = p;
   const { algorithm, defineClass, deferred, dictionary, illegal, secret, settle, upon } = internals;
 
   const newTransform = (transformer, writableMark, writableSize, readableMark, readableSize) => {
@@ -166,8 +166,7 @@
   }
   defineClass(TextEncoderStream);
 
-  const { TextDecoder } = globalThis;
-  const decode = p.uncurryThis(TextDecoder.prototype.decode);
+  const { TextDecoder, decodeWith: decode } = internals;
   const streaming = { __proto__: null, stream: true };
   class TextDecoderStream {
     #t;
@@ -189,4 +188,16 @@
     get writable() { return this.#t.writable; }
   }
   defineClass(TextDecoderStream);
+
+  // What the runtime does with streams, whatever their prototypes have become.
+  const { WritableStream, WritableStreamDefaultWriter } = internals;
+  internals.getWriter = uncurryThis(WritableStream.prototype.getWriter);
+  internals.writeTo = uncurryThis(WritableStreamDefaultWriter.prototype.write);
+  internals.closeWriter = uncurryThis(WritableStreamDefaultWriter.prototype.close);
+  internals.abortWriter = uncurryThis(WritableStreamDefaultWriter.prototype.abort);
+  internals.pipeTo = uncurryThis(internals.ReadableStream.prototype.pipeTo);
+  const side = (name) =>
+    uncurryThis(ObjectGetOwnPropertyDescriptor(TransformStream.prototype, name).get);
+  internals.readableSide = side("readable");
+  internals.writableSide = side("writable");
 })

@@ -2,8 +2,8 @@
 (function (host, p, internals) {
   "use strict";
   const { ArrayBufferIsView, DataViewPrototypeGetBuffer, DataViewPrototypeGetByteLength,
-    DataViewPrototypeGetByteOffset, ObjectDefineProperty, ObjectGetOwnPropertyDescriptor, Promise,
-    PromisePrototypeThen, ReflectApply, ReflectOwnKeys, RegExpPrototypeExec,
+    DataViewPrototypeGetByteOffset, ObjectDefineProperty, ObjectGetOwnPropertyDescriptor, ObjectSetPrototypeOf, Promise,
+    PromisePrototypeThen, PromiseReject, PromiseResolve, ReflectApply, ReflectOwnKeys, RegExpPrototypeExec,
     StringPrototypeCharCodeAt, StringPrototypeToWellFormed, SymbolAsyncIterator, SymbolIterator,
     SymbolToStringTag, TypeError, TypedArrayPrototypeGetBuffer, TypedArrayPrototypeGetByteLength,
     TypedArrayPrototypeGetByteOffset, TypedArrayPrototypeGetSymbolToStringTag, Uint8Array,
@@ -45,6 +45,7 @@
   internals.isObject = (value) =>
     (typeof value === "object" && value !== null) || typeof value === "function";
 
+  internals.isUint8Array = (value) => TypedArrayPrototypeGetSymbolToStringTag(value) === "Uint8Array";
   internals.isArrayBuffer = (value) => host.kindOf(value) === "ArrayBuffer";
 
   // A Uint8Array over the memory of any BufferSource; undefined for other values.
@@ -74,6 +75,14 @@
     });
     return out;
   };
+  // What `run` returns, or what it throws, as a promise.
+  internals.settle = (run) => {
+    try {
+      return PromiseResolve(run());
+    } catch (error) {
+      return PromiseReject(error);
+    }
+  };
   internals.markHandled = (promise) => {
     PromisePrototypeThen(promise, undefined, internals.noop);
   };
@@ -102,24 +111,24 @@
   const tag = (cls, name) => {
     ObjectDefineProperty(cls.prototype, SymbolToStringTag,
       { __proto__: null, value: name, configurable: true });
-    for (const target of [cls, cls.prototype]) {
-      for (const key of ReflectOwnKeys(target)) {
-        if (typeof key === "symbol" || key === "constructor" || key === "prototype" ||
-            key === "name" || key === "length") continue;
-        const property = ObjectGetOwnPropertyDescriptor(target, key);
-        if (typeof property.value === "function" || property.get) {
-          property.enumerable = true;
-          ObjectDefineProperty(target, key, property);
-        }
+    show(cls);
+    show(cls.prototype);
+  };
+  // Makes methods and accessors enumerable.
+  const show = (target) => {
+    const keys = ReflectOwnKeys(target);
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i];
+      if (typeof key === "symbol" || key === "constructor" || key === "prototype" ||
+          key === "name" || key === "length") continue;
+      const property = ObjectSetPrototypeOf(ObjectGetOwnPropertyDescriptor(target, key), null);
+      if (typeof property.value === "function" || property.get) {
+        property.enumerable = true;
+        ObjectDefineProperty(target, key, property);
       }
     }
   };
 
-  // Makes `value` a global as Web IDL wants it: writable, configurable, not enumerable.
-  internals.global = (name, value) => {
-    ObjectDefineProperty(globalThis, name,
-      { __proto__: null, value, writable: true, configurable: true, enumerable: false });
-  };
   internals.defineClass = (cls) => {
     tag(cls, cls.name);
     internals.global(cls.name, cls);
@@ -129,10 +138,10 @@
       { __proto__: null, value: cls.prototype[key], writable: true, configurable: true });
   };
   internals.constants = (cls, values) => {
-    for (const target of [cls, cls.prototype]) {
-      for (const key in values) {
-        ObjectDefineProperty(target, key, { __proto__: null, value: values[key], enumerable: true });
-      }
+    for (const key in values) {
+      const constant = { __proto__: null, value: values[key], enumerable: true };
+      ObjectDefineProperty(cls, key, constant);
+      ObjectDefineProperty(cls.prototype, key, constant);
     }
   };
   // Constructors that only the host may call pass this.

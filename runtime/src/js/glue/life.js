@@ -55,6 +55,8 @@
       return { name, className, face, methods, instance: undefined };
     });
     handler = facts.http ? undefined : null;
+    // Made now rather than for the first request.
+    if (facts.http) void (internals.createRequest, internals.AbortController);
     internals.setTimerScheduler((dueMs) => host.schedule(dueMs));
     internals.setContinuationAccess(getContext, setContext);
   }

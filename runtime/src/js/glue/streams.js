@@ -88,17 +88,6 @@
   // ---- A WritableStream stands for an interface with `write(bytes) -> stream` and `end()`, a
   // ReadableStream for one with `pipe(into)`, where `into` is such an interface.
 
-  const { WritableStream, ReadableStream, TransformStream } = globalThis;
-  const getWriter = uncurry(WritableStream.prototype.getWriter);
-  const WriterPrototype = getPrototypeOf(getWriter(new WritableStream()));
-  const write = uncurry(WriterPrototype.write);
-  const close = uncurry(WriterPrototype.close);
-  const abortWriter = uncurry(WriterPrototype.abort);
-  const pipeTo = uncurry(ReadableStream.prototype.pipeTo);
-  const transformSide = (name) =>
-    uncurry(Object.getOwnPropertyDescriptor(TransformStream.prototype, name).get);
-  const readableSide = transformSide('readable');
-  const writableSide = transformSide('writable');
   const ignore = (promise) => promiseThen(promise, internals.noop, internals.noop);
 
   function hasMethod(face, name, streaming) {
@@ -120,31 +109,31 @@
     if (isSourceFace(face) && internals.isReadableStream(given)) {
       entry.object = {
         pipe({ into }, ctx) {
-          return pipeTo(given, writableTo(into), { signal: ctx.signal });
+          return internals.pipeTo(given, writableTo(into), { signal: ctx.signal });
         },
       };
       return;
     }
-    const writer = getWriter(given);
+    const writer = internals.getWriter(given);
     let isOver = false;
     entry.object = {
       write({ bytes }) {
-        return write(writer, bytes);
+        return internals.writeTo(writer, bytes);
       },
       end() {
         isOver = true;
-        return close(writer);
+        return internals.closeWriter(writer);
       },
     };
     entry.dropped = () => {
       if (isOver) return;
       isOver = true;
-      ignore(abortWriter(writer, new TypeError('the sender let go of the stream before its end')));
+      ignore(internals.abortWriter(writer, new TypeError('the sender let go of the stream before its end')));
     };
   }
 
   function writableTo(sink) {
-    return new WritableStream({
+    return new internals.WritableStream({
       write: (bytes) => sink.write({ bytes }),
       close: () => sink.end({}),
       abort() {
@@ -154,12 +143,12 @@
   }
 
   function readableFrom(source) {
-    const through = new TransformStream();
-    const into = writableSide(through);
+    const through = new internals.TransformStream();
+    const into = internals.writableSide(through);
     promiseThen(source.pipe({ into }), undefined, (error) =>
       // Whatever has become of the sink, the reader learns why nothing more comes.
       internals.errorWritable(internals.writableState(into), error));
-    return readableSide(through);
+    return internals.readableSide(through);
   }
 
   // `writable()` and `readable()` for stubs whose interface is such a one.

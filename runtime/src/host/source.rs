@@ -1,0 +1,143 @@
+//! The files of `js/`, and how an isolate comes to have them.
+
+use std::sync::OnceLock;
+
+use v8::MapFnTo;
+use v8::script_compiler::{self, CachedData, CompileOptions, NoCacheReason};
+
+use super::convert::{Args, Op, Ret};
+
+/// One file, which is a function expression.
+pub(super) struct Source {
+    pub(super) name: &'static str,
+    file: &'static str,
+    // It stays outside the heap of each isolate: V8 refers to it as an external string.
+    text: v8::OneByteConst,
+    /// V8's code cache of a file of [`LATER`]: consuming it takes a fraction of compiling.
+    compiled: OnceLock<Box<[u8]>>,
+}
+
+macro_rules! sources {
+    ($($name:literal),* $(,)?) => {
+        [$(Source {
+            name: concat!("isolith:host/", $name),
+            file: $name,
+            text: v8::String::create_external_onebyte_const(include_bytes!(concat!("js/", $name))),
+            compiled: OnceLock::new(),
+        }),*]
+    };
+}
+
+/// What the snapshot has, in order of evaluation: a file uses what the files before it put on
+/// `internals`.
+pub(super) static FIRST: [Source; 7] = sources![
+    "primordials.js",
+    "interrupts.js",
+    "webidl.js",
+    "lazy.js",
+    "timers.js",
+    "clone.js",
+    "globals.js",
+];
+
+/// What `lazy.js` asks for.
+static LATER: [Source; 15] = sources![
+    "console.js",
+    "events.js",
+    "performance.js",
+    "encoding.js",
+    "url.js",
+    "streams_queue.js",
+    "streams_readable.js",
+    "streams_writable.js",
+    "streams_transform.js",
+    "blob.js",
+    "headers.js",
+    "body.js",
+    "request_response.js",
+    "crypto_keys.js",
+    "crypto.js",
+];
+
+impl Source {
+    /// The file's function, compiled.
+    pub(super) fn evaluate<'s>(
+        &'static self,
+        scope: &mut v8::PinScope<'s, '_>,
+    ) -> Option<v8::Local<'s, v8::Function>> {
+        let origin = crate::script::origin(scope, self.name, false)?;
+        let source = script_compiler::Source::new(self.text(scope)?, Some(&origin));
+        run(
+            scope,
+            compile(scope, source, CompileOptions::NoCompileOptions)?,
+        )
+    }
+
+    /// The same, compiled once for all isolates of the process.
+    fn evaluate_shared<'s>(
+        &'static self,
+        scope: &mut v8::PinScope<'s, '_>,
+    ) -> Option<v8::Local<'s, v8::Function>> {
+        let Some(compiled) = self.compiled.get() else {
+            let origin = crate::script::origin(scope, self.name, false)?;
+            let source = script_compiler::Source::new(self.text(scope)?, Some(&origin));
+            let script = compile(scope, source, CompileOptions::NoCompileOptions)?;
+            if let Some(compiled) = script.create_code_cache() {
+                let _ = self.compiled.set(compiled.to_vec().into());
+            }
+            return run(scope, script);
+        };
+        let origin = crate::script::origin(scope, self.name, false)?;
+        let text = self.text(scope)?;
+        let compiled = CachedData::new(compiled);
+        let source = script_compiler::Source::new_with_cached_data(text, Some(&origin), compiled);
+        run(
+            scope,
+            compile(scope, source, CompileOptions::ConsumeCodeCache)?,
+        )
+    }
+
+    fn text<'s>(&'static self, scope: &v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::String>> {
+        v8::String::new_from_onebyte_const(scope, &self.text)
+    }
+}
+
+fn compile<'s>(
+    scope: &v8::PinScope<'s, '_>,
+    mut source: script_compiler::Source,
+    options: CompileOptions,
+) -> Option<v8::Local<'s, v8::UnboundScript>> {
+    script_compiler::compile_unbound_script(scope, &mut source, options, NoCacheReason::NoReason)
+}
+
+fn run<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    script: v8::Local<'s, v8::UnboundScript>,
+) -> Option<v8::Local<'s, v8::Function>> {
+    let script = script.bind_to_current_context(scope);
+    script.run(scope)?.try_cast::<v8::Function>().ok()
+}
+
+/// The addresses of the texts, in a fixed order.
+pub(super) fn external_references() -> impl Iterator<Item = v8::ExternalReference> {
+    FIRST
+        .iter()
+        .chain(&LATER)
+        .map(|source| v8::ExternalReference {
+            pointer: (&raw const source.text).cast_mut().cast(),
+        })
+}
+
+pub(super) fn ops() -> Vec<Op> {
+    vec![("source", source.map_fn_to())]
+}
+
+/// source(file) -> the function that the file is.
+fn source<'s>(scope: &mut v8::PinScope<'s, '_>, args: Args<'s>, mut rv: Ret<'s>) {
+    let file = args.get(0).to_rust_string_lossy(scope);
+    if let Some(source) = LATER.iter().find(|source| source.file == file)
+        && let Some(function) = source.evaluate_shared(scope)
+    {
+        rv.set(function.into());
+    }
+}
