@@ -384,7 +384,8 @@ impl Shard {
         if before == Answer::Wanted {
             self.release(awaited.root, LeaseKind::Call);
         }
-        Some(awaited)
+        // The caller may have given up what others still need.
+        (awaited.pending >= 0).then_some(awaited)
     }
 
     /// The caller wants the results of a kept call.

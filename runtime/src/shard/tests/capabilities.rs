@@ -151,6 +151,15 @@ const cases = {
     pending[Symbol.dispose]();
     return [await failure(user.name()), await failure(pending.user().name())];
   },
+  async passed_on({ AUTH, RELAY }) {
+    const failed = AUTH.session({ token: 'ada' }).fail();
+    const relayed = [failure(RELAY.pass({ user: failed }))];
+    failed[Symbol.dispose]();
+    const slow = AUTH.session({ token: 'bob' }).slow({ ms: 5 });
+    relayed.push(failure(slow), RELAY.pass({ user: slow }).then(({ name }) => name));
+    slow[Symbol.dispose]();
+    return [...await Promise.all(relayed), (await AUTH.name()).name];
+  },
   async revoked({ AUTH }) {
     const { user } = await AUTH.revoked();
     await sleep(10);
@@ -306,6 +315,11 @@ fn what_is_built_on_a_failure_fails_with_it() {
             lines[0]
         );
         assert!(lines[1].starts_with("cancelled: "), "{}", lines[1]);
+        // Disposed of here, still needed there.
+        let lines = world.lines("passed_on", 0).await;
+        assert!(lines[0].contains("no user here"), "{}", lines[0]);
+        assert!(lines[1].starts_with("cancelled: "), "{}", lines[1]);
+        assert_eq!(lines[2..], ["bob", "auth itself"]);
         let lines = world.lines("revoked", 0).await;
         assert!(
             lines[0].starts_with("revoked: ") && lines[0].contains("(auth@1.0.0)"),
