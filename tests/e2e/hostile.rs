@@ -129,6 +129,11 @@ const BATTERY: &[Hostile] = &[
         CPU,
     ),
     hostile(
+        "bigint-optimised",
+        "const f = (a, n) => { let b = a; for (let i = 0; i < n; i++) b = a * a; return b; }; for (let i = 0; i < 2e4; i++) f(1n << 70n, 10); f(3n ** 200000n, Infinity);",
+        CPU,
+    ),
+    hostile(
         "clone",
         "const a = Array(1e4).fill({}); for (;;) structuredClone(a);",
         CPU,

@@ -107,6 +107,8 @@ fn copy<'s>(
     refusal: &Refusal,
 ) -> Option<v8::Local<'s, v8::Value>> {
     v8::tc_scope!(let scope, scope);
+    // Getters run code of the service, which may be ended: see the isolate's turns.
+    scope.set_capture_message(false);
     let context = scope.get_current_context();
     let written = {
         let writer = Writer {

@@ -211,6 +211,9 @@ impl Engine {
             let context = v8::Local::new(scope, &*context);
             let scope = &mut v8::ContextScope::new(scope, context);
             v8::tc_scope!(let scope, scope);
+            // For a message V8 looks for the place in the code, which optimised code does not know
+            // wherever it is ended: in a multiplication of large numbers V8 gives itself up.
+            scope.set_capture_message(false);
             let result = f(scope, &mut handles);
             // Termination inside a microtask leaves no exception behind, only the state.
             let terminated =
@@ -282,13 +285,20 @@ impl Engine {
     /// Compiles the main module and begins to evaluate it.
     pub(super) fn evaluate(&mut self, program: &Program) -> Result<(), LoadError> {
         let name = program.id().to_string();
+        let bundle = self.bundle.clone();
         let compiled = self.with(|scope, handles| {
-            let module = compile_module(scope, &name, &program.source)?;
-            module.instantiate_module(scope, resolve_nothing)?;
+            // With a message: the stack of a syntax error does not know the place.
+            v8::tc_scope!(let scope, scope);
+            let module = compile_module(scope, &name, &program.source);
+            let Some(module) =
+                module.filter(|it| it.instantiate_module(scope, resolve_nothing).is_some())
+            else {
+                return Some(Err(caught(scope, &bundle)));
+            };
             *handles.module = Some(v8::Global::new(scope, module));
-            Some(())
+            Some(Ok(()))
         });
-        compiled.map_err(|error| LoadError::Compile {
+        compiled.flatten().map_err(|error| LoadError::Compile {
             bundle: name.clone(),
             reason: error.stack_or_message(),
         })?;
@@ -427,9 +437,8 @@ impl Engine {
         })
     }
 
-    /// Has the glue work through the in-ring, and runs the microtasks. Most turns are this alone,
-    /// so it does without a `TryCatch` and an entered context: the glue's `turn` returns what it
-    /// could not handle, and only termination ends it otherwise.
+    /// Has the glue work through the in-ring, and runs the microtasks. The glue's `turn` returns
+    /// what it could not handle; only termination ends it otherwise.
     fn hand_over(
         &mut self,
         wire: &Wire,
@@ -449,22 +458,22 @@ impl Engine {
         let (returned, terminated, failure) = {
             v8::scope!(let scope, &mut live.isolate);
             let context = v8::Local::new(scope, &live.context);
+            let scope = &mut v8::ContextScope::new(scope, context);
+            v8::tc_scope!(let scope, scope);
+            // As in `run`.
+            scope.set_capture_message(false);
             let turn = live.glue.turn.open(scope);
             let undefined = v8::undefined(scope).into();
             let returned = match segments {
-                [] => turn.call_with_context(scope, context, undefined, &[]),
+                [] => turn.call(scope, undefined, &[]),
                 _ => {
-                    let scope = &mut v8::ContextScope::new(scope, context);
                     let buffers = map_segments(scope, segments, &mut blobs.borrow_mut());
                     turn.call(scope, undefined, &[buffers.into()])
                 }
             };
             let failure = match returned {
                 Some(value) if value.is_undefined() => None,
-                Some(error) => {
-                    let scope = &mut v8::ContextScope::new(scope, context);
-                    Some(describe(scope, error))
-                }
+                Some(error) => Some(describe(scope, error)),
                 None => None,
             };
             if returned.is_some() {

@@ -2,14 +2,16 @@
 //!
 //! `make soak-hostile` runs it for ten minutes; the other tests take a short one with them. Which
 //! service is asked when depends on a seed, which is printed. Those that bring V8 to its own
-//! out-of-memory are left out: what waits on a shard that is lost is told so, good or not. Now and
-//! then another one brings V8 to a check of its own that fails, and loses its shard, too.
+//! out-of-memory are left out: what waits on a shard that is lost is told so, good or not.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use super::{BATTERY, Outcome, application, binding};
 use crate::soak::client::Client;
@@ -44,6 +46,38 @@ struct Seen {
     hostile: BTreeMap<u16, u64>,
 }
 
+/// Where a process has its memory.
+struct Memory {
+    resident_mib: u64,
+    /// In all isolates: used by JavaScript, and outside the heaps.
+    heaps_mib: u64,
+    external_mib: u64,
+    parked_shards: u64,
+}
+
+impl Memory {
+    fn of(status: &Value) -> Self {
+        let bundles = status["bundles"].as_array().unwrap();
+        let sum = |key: &str| bundles.iter().filter_map(|bundle| bundle[key].as_u64()).sum::<u64>();
+        Memory {
+            resident_mib: resident_kib(status) >> 10,
+            heaps_mib: sum("heap_bytes") >> 20,
+            external_mib: sum("external_bytes") >> 20,
+            parked_shards: status["parked_shards"].as_u64().unwrap(),
+        }
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} MiB resident; heaps {} MiB, outside them {} MiB, parked shards {}",
+            self.resident_mib, self.heaps_mib, self.external_mib, self.parked_shards
+        )
+    }
+}
+
 #[test]
 fn good_requests_are_all_served_beside_hostile_services() {
     let seconds = from_environment(SECONDS).unwrap_or(FEW_SECONDS).max(4);
@@ -68,9 +102,12 @@ fn good_requests_are_all_served_beside_hostile_services() {
         });
         let clients: Vec<_> = good.chain(hostile).collect();
         let mut resident = Vec::new();
-        while started.elapsed() < time {
-            thread::sleep(Duration::from_millis(200));
-            resident.push(resident_kib(&status));
+        for quarter in 1..=4 {
+            while started.elapsed() < time * quarter / 4 {
+                thread::sleep(Duration::from_millis(200));
+                resident.push(resident_kib(&status));
+            }
+            println!("quarter {quarter}: {}", Memory::of(&server.status()));
         }
         stop.store(true, Ordering::SeqCst);
         let mut seen = Seen::default();
@@ -110,11 +147,8 @@ fn good_requests_are_all_served_beside_hostile_services() {
     let ended = log.matches("code was ended").count();
     println!("code was ended {ended} times");
 
-    // What was under way on a shard that was lost after all may be lost with it.
-    let parked = after["parked_shards"].as_u64().unwrap();
-    println!("shards that were lost: {parked}");
-    let most = usize::try_from(parked * GOOD_CLIENTS).unwrap();
-    assert!(complaints.len() <= most, "{complaints:#?}");
+    println!("shards that were lost: {}", after["parked_shards"]);
+    assert!(complaints.is_empty(), "{complaints:#?}");
     assert_eq!(after["pid"], status["pid"]);
     assert!(hostile.keys().any(|status| *status >= 500));
     if seconds > FEW_SECONDS {
