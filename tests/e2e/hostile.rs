@@ -130,7 +130,7 @@ const BATTERY: &[Hostile] = &[
     ),
     hostile(
         "bigint-optimised",
-        "const f = (a, n) => { let b = a; for (let i = 0; i < n; i++) b = a * a; return b; }; for (let i = 0; i < 2e4; i++) f(1n << 70n, 10); f(3n ** 200000n, Infinity);",
+        "const f = (a, b, n) => { let sum = 0n; for (let i = 0; i < n; i++) sum ^= a * b; return sum; }; for (let i = 0; i < 2e4; i++) f(1n << 70n, 1n << 80n, 10); f(3n ** 200000n, 7n ** 100000n, 1e8);",
         CPU,
     ),
     hostile(

@@ -48,8 +48,20 @@ struct Figures {
     pipelined_chain_of_three_per_call_small: f64,
     /// The throughput of two shards by that of one. Needs two cores.
     two_shards_ratio: f64,
+    #[serde(flatten)]
+    overrun: OverrunFigures,
+    #[serde(flatten)]
+    neighbours: NeighbourFigures,
+}
+
+#[derive(Serialize)]
+struct OverrunFigures {
     /// CPU time that requests ran past their budget before they were ended.
     cpu_overrun_p99_us: f64,
+}
+
+#[derive(Serialize)]
+struct NeighbourFigures {
     /// By kind of neighbour: the 99th percentile of others' requests beside it, in that of the same
     /// requests alone.
     neighbour_p99_ratio: BTreeMap<&'static str, f64>,
@@ -63,10 +75,7 @@ struct Figures {
 /// # Errors
 /// If a service cannot be loaded, a call fails, or the file cannot be written.
 pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let figures = tokio::task::LocalSet::new().block_on(&runtime, measure())?;
+    let figures = block_on(measure())?;
     println!("| what | ns | |\n|---|---:|---|");
     let row = |what: &str, ns: f64, note: String| println!("| {what} | {ns:.0} | {note} |");
     row("bare hop, synchronous", figures.bare_hop_ns, String::new());
@@ -131,17 +140,54 @@ pub fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
         "\nthroughput of two shards: {:.2} x that of one",
         figures.two_shards_ratio
     );
-    println!(
-        "CPU time past the budget, p99: {:.0} us",
-        figures.cpu_overrun_p99_us
-    );
-    println!("\n| neighbour | p99 of others, in that alone |\n|---|---:|");
-    for (kind, ratio) in &figures.neighbour_p99_ratio {
-        println!("| {kind} | {ratio:.2} |");
+    figures.overrun.print();
+    figures.neighbours.print();
+    merge(file, &figures)
+}
+
+/// Measures by how much requests overrun their budget of CPU time alone, for some seconds.
+///
+/// # Errors
+/// As [`run`].
+pub fn overrun(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let figures = block_on(measure_overrun())?;
+    figures.print();
+    merge(file, &figures)
+}
+
+/// Measures bad neighbours alone: those of these kinds, or of all, for some 45 seconds each.
+///
+/// # Errors
+/// As [`run`].
+pub fn neighbours(kinds: &[&str], file: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let figures = block_on(measure_neighbours(kinds))?;
+    figures.print();
+    merge(file, &figures)
+}
+
+fn block_on<T>(
+    measure: impl Future<Output = Result<T, Box<dyn std::error::Error>>>,
+) -> Result<T, Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, measure)
+}
+
+impl OverrunFigures {
+    fn print(&self) {
+        let us = self.cpu_overrun_p99_us;
+        println!("\nCPU time past the budget, p99: {us:.0} us");
     }
-    merge(file, &figures)?;
-    println!("\nwritten to {}", file.display());
-    Ok(())
+}
+
+impl NeighbourFigures {
+    fn print(&self) {
+        println!("\n| neighbour | p99 of others, in that alone |\n|---|---:|");
+        for (kind, ratio) in &self.neighbour_p99_ratio {
+            println!("| {kind} | {ratio:.2} |");
+        }
+    }
 }
 
 /// Measures small calls and pipelined chains alone, in some seconds, and prints both beside the
@@ -187,7 +233,28 @@ fn merge(file: &Path, figures: &impl Serialize) -> Result<(), Box<dyn std::error
         std::fs::create_dir_all(folder)?;
     }
     std::fs::write(file, serde_json::to_string_pretty(&all)? + "\n")?;
+    println!("\nwritten to {}", file.display());
     Ok(())
+}
+
+async fn measure_overrun() -> Result<OverrunFigures, Box<dyn std::error::Error>> {
+    Ok(OverrunFigures {
+        cpu_overrun_p99_us: overrun::p99_us().await?,
+    })
+}
+
+async fn measure_neighbours(
+    kinds: &[&str],
+) -> Result<NeighbourFigures, Box<dyn std::error::Error>> {
+    let borne = neighbours::measure(kinds).await?;
+    let mut alone_us: Vec<f64> = borne.iter().map(|(_, borne)| borne.alone_us).collect();
+    let ratios = borne.iter().map(|(kind, borne)| (*kind, borne.ratio()));
+    let neighbour_p99_ratio: BTreeMap<&'static str, f64> = ratios.collect();
+    Ok(NeighbourFigures {
+        neighbour_p99_ratio_worst: neighbour_p99_ratio.values().copied().fold(0.0, f64::max),
+        neighbour_p99_ratio,
+        neighbour_alone_p99_us: median(&mut alone_us),
+    })
 }
 
 async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
@@ -239,11 +306,6 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         decode_small_ns,
         json_parse_small_ns,
     ] = columns.each_mut().map(|column| median(column));
-    let cpu_overrun_p99_us = overrun::p99_us().await?;
-    let borne = neighbours::measure().await?;
-    let mut alone_us: Vec<f64> = borne.iter().map(|(_, borne)| borne.alone_us).collect();
-    let ratios = borne.iter().map(|(kind, borne)| (*kind, borne.ratio()));
-    let neighbour_p99_ratio: BTreeMap<&'static str, f64> = ratios.collect();
     Ok(Figures {
         bare_hop_ns,
         bare_async_hop_ns,
@@ -263,10 +325,8 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         call_1mib_per_call_small: call_1mib_ns / call_small_ns,
         pin_share_of_call: pin_per_call_ns / call_small_ns,
         two_shards_ratio: shards::two_shards_ratio().map_err(|error| error.to_string())?,
-        cpu_overrun_p99_us,
-        neighbour_p99_ratio_worst: neighbour_p99_ratio.values().copied().fold(0.0, f64::max),
-        neighbour_p99_ratio,
-        neighbour_alone_p99_us: median(&mut alone_us),
+        overrun: measure_overrun().await?,
+        neighbours: measure_neighbours(&[]).await?,
     })
 }
 

@@ -1,7 +1,8 @@
 //! Measures what a call costs and writes `target/bench.json`; see `isolith_runtime::bench`.
 //!
-//! `isolith-bench [FILE]` measures the call path, `isolith-bench calls` the calls of it alone, in
-//! some seconds, `isolith-bench density SERVICES [FILE]` starts and density.
+//! `isolith-bench [FILE]` measures the call path and bad neighbours; `isolith-bench calls` the calls
+//! alone, in some seconds, `isolith-bench overrun` and `isolith-bench neighbours [KIND...]` what is
+//! named so; `isolith-bench density SERVICES [FILE]` starts and density.
 
 use std::error::Error;
 use std::path::Path;
@@ -28,9 +29,15 @@ fn run() -> Result<(), Box<dyn Error>> {
         [] => bench::run(Path::new(FILE)),
         ["calls"] => bench::calls(),
         [bench::BARE, isolates] => bench::bare_isolates(isolates.parse()?),
+        ["overrun"] => bench::overrun(Path::new(FILE)),
+        ["neighbours", ref kinds @ ..] => bench::neighbours(kinds, Path::new(FILE)),
         ["density", services] => bench::density(services.parse()?, Path::new(FILE)),
         ["density", services, file] => bench::density(services.parse()?, Path::new(file)),
         [file] => bench::run(Path::new(file)),
-        _ => Err("usage: isolith-bench [FILE] | isolith-bench calls | isolith-bench density SERVICES [FILE]".into()),
+        _ => Err(
+            "usage: isolith-bench [FILE] | calls | overrun | neighbours [KIND...] | \
+                  density SERVICES [FILE]"
+                .into(),
+        ),
     }
 }

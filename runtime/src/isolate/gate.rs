@@ -20,7 +20,8 @@ const LEAST_WASTE: Duration = Duration::from_millis(20);
 const FIRST_HOLD: Duration = Duration::from_secs(1);
 /// The longest that an isolate is held back.
 const LONGEST_HOLD: Duration = Duration::from_secs(30);
-/// A request that is let through to see has this share of its CPU time,
+/// A request that is let through to see has this share of its CPU time, and so have those that are
+/// under way when the isolate is held back,
 const TRIAL_CPU_DIVISOR: u32 = 10;
 /// or so many times what requests there usually take, if that is more.
 const TRIAL_USUAL_CPU: u32 = 4;
@@ -128,11 +129,12 @@ impl Gate {
         self.ended_cpu.get()
     }
 
-    /// What a request may use of the CPU time that it otherwise has; `usual` is what requests of
-    /// this isolate have taken that were not ended.
+    /// What a request may use of the CPU time that it otherwise has: less if it is let through to
+    /// see, or was under way when the gate was closed. `usual` is what requests of this isolate have
+    /// taken that were not ended.
     pub(crate) fn allowance(&self, budget: Duration, usual: impl FnOnce() -> Duration) -> Duration {
         match self.state.get() {
-            GateState::Trial { .. } => (TRIAL_USUAL_CPU * usual())
+            GateState::Held { .. } | GateState::Trial { .. } => (TRIAL_USUAL_CPU * usual())
                 .max(budget / TRIAL_CPU_DIVISOR)
                 .min(budget),
             _ => budget,
@@ -214,6 +216,8 @@ mod tests {
         let gate = Gate::default();
         assert_eq!(gate.allowance(50 * MS, || MS), 50 * MS);
         assert_eq!(gate.strike(WASTE, WASTE, Instant::now()), Some(FIRST_HOLD));
+        // So has what was under way.
+        assert_eq!(gate.allowance(50 * MS, || MS), 5 * MS);
         let tried = Instant::now() + FIRST_HOLD;
         assert!(gate.pass_at(gate.state(), tried).is_ok());
         for (usual, allowed) in [(0, 5), (1, 5), (4, 16), (40, 50)] {

@@ -24,6 +24,7 @@ pub(super) struct Glue {
     pub(super) refuse: v8::Global<v8::Function>,
     pub(super) call_json: v8::Global<v8::Function>,
     pub(super) fire_timers: v8::Global<v8::Function>,
+    pub(super) drop_timers: v8::Global<v8::Function>,
     pub(super) format_stack: v8::Global<v8::Function>,
     pub(super) recover: v8::Global<v8::Function>,
 }
@@ -50,6 +51,7 @@ pub(super) fn find_glue(scope: &mut v8::PinScope<'_, '_>) -> Option<Glue> {
         refuse: function("refuse")?,
         call_json: function("callJson")?,
         fire_timers: function("fireTimers")?,
+        drop_timers: function("dropTimers")?,
         format_stack: function("formatStack")?,
         recover: function("recover")?,
     })
@@ -171,6 +173,11 @@ pub(super) fn run_event(
         Event::Timers => {
             let now = v8::Number::new(scope, host.now_ms()).into();
             (&glue.fire_timers, vec![now])
+        }
+        Event::DropTimers { root } => {
+            let (low, high) = to_words(root);
+            let words = [low, high].map(|word| v8::Integer::new(scope, word).into());
+            (&glue.drop_timers, words.to_vec())
         }
         Event::CallJson {
             id,

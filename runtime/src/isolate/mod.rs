@@ -182,6 +182,8 @@ pub(crate) enum Event {
     Abort { exchange: i32, reason: String },
     /// The earliest timer is due.
     Timers,
+    /// Code that ran for this request was ended, and its timers go with it.
+    DropTimers { root: RootKey },
     /// V8 has work for this isolate's thread.
     Task(v8::Task),
     /// A call in JSON, from the command line.
@@ -492,6 +494,14 @@ impl Isolate {
     /// Takes an event in.
     pub(crate) fn push(&self, event: Event) {
         self.events.borrow_mut().push_back(event);
+        self.wake();
+    }
+
+    /// Drops the timers of a request whose code was ended, before any of them is due.
+    pub(crate) fn drop_timers(&self, root: RootKey) {
+        let mut events = self.events.borrow_mut();
+        events.push_front(Event::DropTimers { root });
+        drop(events);
         self.wake();
     }
 

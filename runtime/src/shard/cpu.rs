@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use isolith_capnp::error_capnp::call_error::Kind;
 
 use super::Shard;
-use super::watchdog::LOOK;
+use super::watchdog::{DEAF, LOOK};
 use crate::error::CallError;
 use crate::isolate::keys::RootKey;
 use crate::isolate::{Cut, GateState, Isolate, Life, Reach};
@@ -115,6 +115,14 @@ impl Usage {
         used
     }
 
+    /// Counts no more than `used` for `root`.
+    fn forgive(&mut self, root: Option<RootKey>, used: Duration) {
+        let of_root = self.0.iter_mut().find(|(known, _)| *known == root);
+        if let Some((_, total)) = of_root {
+            *total = used.min(*total);
+        }
+    }
+
     /// What `root` has used.
     pub(super) fn of(&self, root: RootKey) -> Duration {
         let mut all = self.0.iter();
@@ -130,6 +138,27 @@ impl Usage {
     /// Forgets what code used that runs for no request: its budget is that of a turn.
     fn forget_rootless(&mut self) {
         self.0.retain(|(root, _)| root.is_some());
+    }
+}
+
+/// How a request stands after a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    WithinBudget,
+    /// It overran while nobody could look: V8 compiled a function, collected garbage, or ran one
+    /// built-in. If that was all that was left to do, it is not ended for it.
+    Overtaken,
+    Overran,
+}
+
+impl Standing {
+    /// Of a request that had used `before` and now used `used` in one piece.
+    fn after(before: Duration, used: Duration, budget: Duration) -> Self {
+        match before + used > budget + LOOK {
+            false => Standing::WithinBudget,
+            true if used >= DEAF && before < budget => Standing::Overtaken,
+            true => Standing::Overran,
+        }
     }
 }
 
@@ -163,8 +192,10 @@ impl Shard {
             root,
             reach: Reach::Request,
         };
-        if total > budget + LOOK {
-            return Some(cut(cpu_exceeded(isolate, budget)));
+        match Standing::after(total - used, used, budget) {
+            Standing::WithinBudget => {}
+            Standing::Overtaken => usage.forgive(root, budget),
+            Standing::Overran => return Some(cut(cpu_exceeded(isolate, budget))),
         }
         let deadline = roots.deadline(root?)?;
         (Instant::now() > deadline).then(|| {
@@ -202,4 +233,38 @@ fn cpu_exceeded(isolate: &Isolate, budget: Duration) -> CallError {
         ),
     };
     CallError::host(Kind::CpuExceeded, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    const BUDGET: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn who_was_overtaken_by_one_long_step_is_forgiven_once() {
+        let root = Some(RootKey::default());
+        let mut usage = Usage::default();
+        let mut look = |used: Duration| {
+            let total = usage.add(root, used, |_| false);
+            let standing = Standing::after(total - used, used, BUDGET);
+            if standing == Standing::Overtaken {
+                usage.forgive(root, BUDGET);
+            }
+            standing
+        };
+        assert_eq!(look(45 * MS), Standing::WithinBudget);
+        assert_eq!(look(30 * MS), Standing::Overtaken);
+        assert_eq!(look(MS), Standing::WithinBudget);
+        assert_eq!(look(MS), Standing::Overran);
+        assert_eq!(look(30 * MS), Standing::Overran);
+    }
+
+    #[test]
+    fn who_is_looked_at_all_the_time_is_not_forgiven() {
+        assert_eq!(Standing::after(49 * MS, MS, BUDGET), Standing::WithinBudget);
+        assert_eq!(Standing::after(50 * MS, 2 * MS, BUDGET), Standing::Overran);
+        assert_eq!(Standing::after(50 * MS, 20 * MS, BUDGET), Standing::Overran);
+    }
 }

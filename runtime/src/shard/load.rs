@@ -2,6 +2,7 @@
 
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Duration;
 
 use isolith_versions::{Digest, Use, VersionSet, seeded};
 
@@ -11,6 +12,9 @@ use super::wiring::{SetLife, ShardSet};
 use crate::error::LoadError;
 use crate::isolate::{Evaluation, Home, Isolate, Life};
 use crate::program::Program;
+
+/// What V8 may take to optimise what a request runs: meanwhile no look is answered.
+const OPTIMISING: Duration = Duration::from_millis(50);
 
 impl Shard {
     /// Makes an isolate for the bundle and evaluates it. Does nothing if it is loaded already.
@@ -232,7 +236,7 @@ impl Shard {
 impl Shard {
     /// Tells the watchdog how to interrupt `isolate`, and after how long at the latest.
     pub(super) fn leash(&self, isolate: &Isolate) {
-        let patience = self.budget(isolate);
+        let patience = self.budget(isolate) + OPTIMISING;
         let leash = isolate
             .thread_safe_handle()
             .map(|handle| Leash { handle, patience });

@@ -62,6 +62,7 @@ impl Shard {
         }
         if let Some(culprit) = cut.root {
             self.fail_in(isolate, |root| root == culprit, error);
+            isolate.drop_timers(culprit);
         }
         if isolate.gate.ended().is_multiple_of(ENDED_PER_ISOLATE) {
             tracing::warn!(%bundle, "its isolate is replaced: code of it was ended often");
@@ -129,6 +130,8 @@ impl Shard {
         self.lose_capabilities(&isolate.into());
         let isolate = Rc::clone(isolate);
         tokio::task::spawn_local(async move {
+            // It holds the thread for milliseconds: who was just told gets that first.
+            tokio::task::yield_now().await;
             while let Err(error) = shard.reload(&isolate).await {
                 tracing::error!(bundle = %isolate.program.id(), %error, "it cannot be loaded again");
                 tokio::time::sleep(RELOAD_PAUSE).await;

@@ -18,7 +18,7 @@ use crate::isolate::request_look;
 /// How often the watchdog looks. What a turn uses is known up to this.
 pub(super) const LOOK: Duration = Duration::from_millis(1);
 /// CPU time after which a look that is not answered will not be soon.
-const DEAF: Duration = Duration::from_millis(5);
+pub(super) const DEAF: Duration = Duration::from_millis(5);
 /// Looks that find nothing running before the watchdog sleeps. Few, because a process with some
 /// tens of requests a second would otherwise be looked at all the time; and not none, because each
 /// turn that finds it asleep takes a system call to wake it.
@@ -215,16 +215,24 @@ struct Seen {
     first: Duration,
 }
 
-/// So that it also looks in time while every core is busy. Only a privileged process may.
+/// Has the current thread run as soon as it wakes, while every core is busy, too. Else it waits for
+/// the scheduler's next tick, which comes every four milliseconds on many systems, whatever its
+/// nice value. Only a process that may (`CAP_SYS_NICE`, or `RLIMIT_RTPRIO` from 1 on) can do so.
 #[cfg(target_os = "linux")]
-const NICENESS: libc::c_int = -10;
+fn hurry() {
+    // SAFETY: a structure of plain numbers, for which zeroes are valid.
+    let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    parameters.sched_priority = 1;
+    // SAFETY: the call reads the parameters. 0 stands for the current thread.
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) } != 0 {
+        let error = std::io::Error::last_os_error();
+        tracing::debug!(%error, "the watchdog has no real-time priority: it may look late");
+    }
+}
 
 fn run() {
-    // SAFETY: it takes and gives plain numbers. On Linux, 0 stands for the current thread.
     #[cfg(target_os = "linux")]
-    unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS);
-    }
+    hurry();
     let mut seen: Vec<Seen> = Vec::new();
     let mut idle_looks = 0;
     loop {

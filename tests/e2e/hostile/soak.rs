@@ -58,7 +58,12 @@ struct Memory {
 impl Memory {
     fn of(status: &Value) -> Self {
         let bundles = status["bundles"].as_array().unwrap();
-        let sum = |key: &str| bundles.iter().filter_map(|bundle| bundle[key].as_u64()).sum::<u64>();
+        let sum = |key: &str| {
+            bundles
+                .iter()
+                .filter_map(|bundle| bundle[key].as_u64())
+                .sum::<u64>()
+        };
         Memory {
             resident_mib: resident_kib(status) >> 10,
             heaps_mib: sum("heap_bytes") >> 20,

@@ -3,8 +3,10 @@
 (function (host, p, internals) {
   "use strict";
   const MAX_TIMERS = 10000;
+  // Past so many, others on the thread come first.
+  const MAX_FIRED_PER_TURN = 64;
   const MAX_DELAY_MS = 2147483647;
-  const { ArrayPrototypePop, ArrayPrototypePush, Map, MapPrototypeDelete, MapPrototypeForEach,
+  const { ArrayPrototypePop, ArrayPrototypePush, Map, MapPrototypeDelete,
     MapPrototypeGet, MapPrototypeGetSize, MapPrototypeSet, ReflectApply, TypeError } = p;
 
   let getContext = host.getContinuation;
@@ -97,22 +99,28 @@
   internals.timerCount = () => MapPrototypeGetSize(byId);
   // Drops the timers whose async context satisfies `ended`: what a finished request left behind.
   internals.cancelTimers = (ended) => {
-    let count = 0;
-    MapPrototypeForEach(byId, (timer) => {
+    let kept = 0;
+    const count = heap.length;
+    for (let i = 0; i < count; i++) {
+      const timer = heap[i];
       if (ended(timer.context)) {
-        clear(timer.id);
-        count++;
+        MapPrototypeDelete(byId, timer.id);
+        timer.at = -1;
+      } else {
+        place(timer, kept++);
       }
-    });
-    return count;
+    }
+    heap.length = kept;
+    for (let i = (kept >> 1) - 1; i >= 0; i--) down(heap[i], i);
+    return count - kept;
   };
 
-  // Runs what is due at `now`, each in the async context in which it was set, with a microtask
-  // checkpoint after each. A timer set meanwhile is at least 1 ms away, so this ends.
+  // Runs what is due at `now`, or the first of it, each in the async context in which it was set,
+  // with a microtask checkpoint after each. Returns when to go on.
   internals.fireTimers = (now) => {
     firing = true;
     try {
-      while (heap.length > 0 && heap[0].due <= now) {
+      for (let left = MAX_FIRED_PER_TURN; left > 0 && heap.length > 0 && heap[0].due <= now; left--) {
         const timer = heap[0];
         remove(timer);
         if (timer.interval === 0) MapPrototypeDelete(byId, timer.id);

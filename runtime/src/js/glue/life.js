@@ -114,6 +114,13 @@
     return text;
   }
 
+  // What ran for a request was ended: its timers are not to go on with it.
+  function dropTimers(rootLow, rootHigh) {
+    const low = unmarked(rootLow);
+    const isOf = (frame) => frame !== undefined && unmarked(frame.rootLow) === low && frame.rootHigh === rootHigh;
+    internals.cancelTimers(isOf);
+  }
+
   // The host ended what ran here.
   function recover() {
     if (encoder.isBusy) encoder.abort();
@@ -121,6 +128,6 @@
 
   return {
     attach, start, turn, settleError, fetch, compare, bodyChunk, writable, abort, answer, refuse,
-    callJson, formatStack, fireTimers, recover,
+    callJson, formatStack, fireTimers, dropTimers, recover,
   };
 })

@@ -11,7 +11,13 @@ const BUSY: Sample<'_> = Sample {
     version: "1.0.0",
     source: r#"
 const forever = () => { for (;;); };
+let fired = 0;
 const ways = {
+  leaver: () => {
+    for (let i = 0; i < 1000; i++) setTimeout(() => { fired++; }, 20);
+    forever();
+  },
+  fired: () => ({ times: fired }),
   quick: () => ({ times: 1 }),
   handler: forever,
   microtask: async () => { await null; forever(); },
@@ -22,6 +28,15 @@ const ways = {
   sort: () => { for (;;) Array.from({ length: 1e5 }, (_, i) => -i).sort((a, b) => a - b); },
   catcher: () => { for (;;) try { forever(); } catch {} finally { continue; } },
   timer: () => new Promise(() => setTimeout(forever, 1)),
+  products: () => {
+    const products = (a, b, times) => {
+      let sum = 0n;
+      for (let i = 0; i < times; i++) sum ^= a * b;
+      return sum;
+    };
+    for (let i = 0; i < 2e4; i++) products(1n << 70n, 1n << 80n, 10);
+    products(3n ** 200000n, 7n ** 100000n, 1e8);
+  },
   slices: async () => {
     for (;;) {
       const until = performance.now() + 4;
@@ -141,6 +156,41 @@ fn the_others_of_a_turn_are_answered() {
                 }
             }
             assert_eq!(world.call("crowd", "wait", "{}").await["times"], 7, "{way}");
+        }
+    });
+}
+
+#[test]
+fn the_timers_of_a_request_that_was_ended_go_with_it() {
+    on_shard(|| async {
+        let world = serve(&[BUSY], "busy", limits()).await;
+        let (waited, ended) = tokio::join!(
+            world.call("busy", "wait", "{\"pause\": 100}"),
+            world.call_by("busy", "compute", "{\"way\": \"leaver\"}", soon()),
+        );
+        assert_eq!(ended.unwrap_err().kind, Kind::CpuExceeded);
+        // Nobody else's.
+        assert_eq!(waited["times"], 7);
+        let fired = world.call("busy", "compute", "{\"way\": \"fired\"}").await;
+        assert_eq!(fired["times"], 0);
+    });
+}
+
+/// Optimised code that multiplies large numbers: V8 knows no place in it, and would give itself up
+/// if it were asked for one.
+#[test]
+fn products_of_large_numbers_are_ended_in_optimised_code() {
+    on_shard(|| async {
+        let limits = Limits {
+            cpu_ms_per_request: 500,
+            cpu_ms_wasted: 600_000,
+            ..Limits::ample()
+        };
+        let world = serve(&[BUSY], "busy", limits).await;
+        // Where it is ended differs.
+        for _ in 0..8 {
+            let call = world.call_by("busy", "compute", "{\"way\": \"products\"}", soon());
+            assert_eq!(call.await.unwrap_err().kind, Kind::CpuExceeded);
         }
     });
 }
