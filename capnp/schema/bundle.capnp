@@ -32,7 +32,7 @@ struct Bundle {
   # The main module default-exports an object with the function `fetch`.
 
   modules @4 :List(Module);
-  # The first one is the main module.
+  # The first one is the main module. There are none if `native` is set.
 
   exports @5 :List(Export);
   imports @6 :List(Import);
@@ -48,6 +48,10 @@ struct Bundle {
 
   fetches @11 :List(Fetch);
   # Bindings for outbound requests.
+
+  native @12 :Bool;
+  # The service's code is part of the process that serves it, not of the bundle: there are no
+  # modules, and of an export the class is empty.
 }
 
 struct Module {

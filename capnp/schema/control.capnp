@@ -396,6 +396,10 @@ struct BundleStatus {
   heldBack @15 :UInt32;
   # How many of its isolates take no work now, because that happened too often.
 
+  native @16 :Bool;
+  # Its code is part of the process. It has no isolate: `isolates` counts the shards that have its
+  # exports, and `ended` the methods that panicked.
+
   enum State {
     loaded @0;
     # Deployed; no isolate yet.

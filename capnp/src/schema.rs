@@ -87,7 +87,10 @@ pub fn compile(
 }
 
 /// Leaves out comments and positions in the files, so that only a change of meaning changes bytes.
-fn normalize(bytes: &[u8]) -> Result<Vec<u8>, capnp::Error> {
+///
+/// # Errors
+/// If `bytes` are no `CodeGeneratorRequest` message.
+pub fn normalize(bytes: &[u8]) -> Result<Vec<u8>, capnp::Error> {
     let compiled = serialize::read_message(bytes, message::ReaderOptions::new())?;
     let request = compiled.get_root::<code_generator_request::Reader<'_>>()?;
     let mut kept = message::Builder::new_default();

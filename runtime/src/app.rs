@@ -6,6 +6,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use crate::deployment::{Deployment, Stores};
 use crate::ingress::Ingress;
 use crate::ingress::admission::Admissions;
 use crate::limits::Limits;
+use crate::native::{NativeService, Natives};
 use crate::overrides::{self, OverrideQueue};
 use crate::park::park_on_failure;
 use crate::rpc::RpcListener;
@@ -38,6 +40,47 @@ const TRACE_PATIENCE: Duration = Duration::from_secs(5);
 /// Why serving could not begin or go on.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
+/// The `isolith` command with services written in Rust: what a binary of one's own runs.
+///
+/// See [`native`](crate::native) for how.
+#[derive(Debug, Default)]
+pub struct Isolith {
+    natives: Vec<NativeService>,
+}
+
+impl Isolith {
+    /// The command as it is.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a service. A service may be added in several versions.
+    #[must_use]
+    pub fn native(mut self, service: NativeService) -> Self {
+        self.natives.push(service);
+        self
+    }
+
+    /// Runs the command that the process was started with, such as `serve app.toml`: everything that
+    /// `isolith` does, with these services.
+    pub fn main(self) -> ExitCode {
+        crate::cli::run(self.natives)
+    }
+
+    /// Serves an application until the process is asked to stop and its requests have ended.
+    ///
+    /// # Errors
+    /// Why it cannot be served, for a person.
+    pub fn serve(self, file: impl Into<PathBuf>) -> Result<(), Failure> {
+        serve(ServeOptions {
+            file: file.into(),
+            listen: None,
+            data_dir: None,
+            natives: Natives::new(self.natives)?,
+        })
+    }
+}
+
 /// What `isolith serve` is told.
 pub(crate) struct ServeOptions {
     /// The application file.
@@ -46,6 +89,7 @@ pub(crate) struct ServeOptions {
     pub(crate) listen: Option<SocketAddr>,
     /// Instead of the file's `[app] data_dir`.
     pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) natives: Natives,
 }
 
 /// SIGTERM and SIGINT.
@@ -61,6 +105,7 @@ struct Signals {
 pub(crate) fn serve(options: ServeOptions) -> Result<(), Failure> {
     log_to_stderr();
     let mut config = AppConfig::load(&options.file)?;
+    config.natives = options.natives;
     config.http.listen = options.listen.unwrap_or(config.http.listen);
     let data_dir = options.data_dir.unwrap_or_else(|| config.data_dir());
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app::{self, Failure, ServeOptions, TooManyParked};
+use crate::native::{NativeService, Natives};
 use remote::Target;
 use rollout::RolloutCommand;
 
@@ -193,8 +194,14 @@ const START_AGAIN: u8 = 75;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    run(Vec::new())
+}
+
+/// Runs it with these services.
+pub(crate) fn run(natives: Vec<NativeService>) -> ExitCode {
     let cli = Cli::parse();
-    match run(cli.command) {
+    let natives = Natives::new(natives).map_err(Failure::from);
+    match natives.and_then(|natives| run_command(cli.command, natives)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // There is nobody left to tell if this fails.
@@ -207,13 +214,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), Failure> {
+fn run_command(command: Command, natives: Natives) -> Result<(), Failure> {
     match command {
         Command::Build { dir, output } => files::build(&dir, output.as_deref()),
         Command::Inspect { file, json } => files::inspect(&file, json),
         Command::Sign { file, key } => files::sign(&file, &key),
         Command::Types { dir } => files::types(&dir),
-        Command::Check { files } => check::check(&files),
+        Command::Check { files } => check::check(&files, natives),
         Command::Serve {
             app,
             listen,
@@ -222,6 +229,7 @@ fn run(command: Command) -> Result<(), Failure> {
             file: app,
             listen,
             data_dir,
+            natives,
         }),
         Command::Deploy {
             files,

@@ -31,6 +31,7 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::de::{DeTable, DeValue};
 
 use crate::limits::Limits;
+use crate::native::Natives;
 use crate::trace::TraceSettings;
 
 /// The largest application file that is read, in bytes.
@@ -108,6 +109,9 @@ pub(crate) struct AppConfig {
     /// Where the file is, as it was named.
     #[serde(skip)]
     file: PathBuf,
+    /// Services that are part of the process, beside the file's bundles.
+    #[serde(skip)]
+    pub(crate) natives: Natives,
 }
 
 /// `[app]`
@@ -236,6 +240,7 @@ impl AppConfig {
         Ok(AllGiven {
             services: all,
             trust: self.trust.of(&self.file)?,
+            natives: self.natives.clone(),
         })
     }
 

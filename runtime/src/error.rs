@@ -209,6 +209,15 @@ pub(crate) enum LoadError {
         /// The first origin that is not granted.
         origin: String,
     },
+    /// It is native, and the process does not have its code.
+    #[error(
+        "{bundle} is native, and this process is not built with it: serve with a binary that has \
+         this version of it"
+    )]
+    NotNative {
+        /// `service@version`
+        bundle: String,
+    },
     /// Its schema cannot be bound.
     #[error("{bundle}: {reason}")]
     Schema {

@@ -1,4 +1,7 @@
 //! Isolith's runtime: isolates, shards, messages, the call path, ingress and control plane.
+//!
+//! The `isolith` binary is [`cli::main`]. A binary that serves services of its own, written in Rust,
+//! links this crate and runs [`Isolith`] with them: see [`native`].
 
 mod app;
 pub mod bench;
@@ -15,6 +18,8 @@ mod http_error;
 mod ingress;
 mod isolate;
 mod limits;
+mod message;
+pub mod native;
 mod outbound;
 mod overrides;
 mod park;
@@ -28,3 +33,7 @@ mod shard;
 mod state;
 mod tls;
 mod trace;
+
+pub use app::Isolith;
+/// The crates whose types services are written with, in the versions that fit.
+pub use {capnp, capnp_rpc};

@@ -11,6 +11,7 @@ use isolith_versions::{BundleFacts, BundleId};
 
 use crate::config::{Given, Grants, Secret};
 use crate::error::LoadError;
+use crate::native::NativeCode;
 use crate::outbound::Rules;
 
 /// A bundle as an isolate loads it: code, generated bindings, variables and limits.
@@ -36,6 +37,8 @@ pub(crate) struct Program {
     pub(crate) cpu_ms_per_request: Option<u32>,
     /// The bundle's own heap limit, in MiB.
     pub(crate) heap_mib: Option<u32>,
+    /// Its code, if that is the process's: then there is no isolate, and nothing above but `facts`.
+    pub(crate) native: Option<Arc<NativeCode>>,
 }
 
 impl Program {
@@ -76,7 +79,26 @@ impl Program {
             grants: given.grants.clone(),
             cpu_ms_per_request: Some(bundle.limits().cpu_ms_per_request).filter(|ms| *ms > 0),
             heap_mib: Some(bundle.limits().heap_mib).filter(|mib| *mib > 0),
+            native: None,
         })
+    }
+
+    /// What a native service is to shards.
+    pub(crate) fn native(bundle: &Bundle, code: &Arc<NativeCode>) -> Self {
+        Program {
+            facts: Arc::clone(bundle.facts()),
+            source: "".into(),
+            source_map: None,
+            bindings: None,
+            classes: Vec::new(),
+            vars: Vec::new(),
+            secrets: Vec::new(),
+            rules: Rules::default(),
+            grants: Grants::default(),
+            cpu_ms_per_request: None,
+            heap_mib: None,
+            native: Some(Arc::clone(code)),
+        }
     }
 
     pub(crate) fn id(&self) -> &BundleId {

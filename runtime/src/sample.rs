@@ -91,6 +91,7 @@ impl SampleSchema {
                 exports,
                 imports,
                 http: sample.http,
+                native: false,
             }),
             source: sample.source.into(),
             source_map: None,
@@ -110,6 +111,7 @@ impl SampleSchema {
             },
             cpu_ms_per_request: None,
             heap_mib: None,
+            native: None,
         }))
     }
 }

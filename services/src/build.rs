@@ -147,6 +147,7 @@ pub fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<BuildOutput, Buil
         service: manifest.service,
         version: manifest.version,
         http,
+        native: false,
         modules: vec![ModuleContent {
             specifier: MAIN_MODULE.to_owned(),
             source: bundled.source,

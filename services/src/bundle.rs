@@ -172,7 +172,12 @@ impl Bundle {
         self.0.facts.http
     }
 
-    /// The modules; the first one is the main module, and there always is one.
+    /// Whether its code is part of the process that serves it, in place of modules.
+    pub fn native(&self) -> bool {
+        self.0.facts.native
+    }
+
+    /// The modules; the first one is the main module. Only a native bundle has none.
     pub fn modules(&self) -> impl ExactSizeIterator<Item = Module<'_>> {
         self.0
             .modules

@@ -22,6 +22,8 @@ pub struct Inspection {
     pub size_bytes: usize,
     /// Whether it handles HTTP.
     pub http: bool,
+    /// Whether its code is part of the process that serves it.
+    pub native: bool,
     /// The public key that signed the file, `ed25519:` and 64 hex digits.
     pub signed_by: Option<String>,
     /// What it serves.
@@ -117,6 +119,7 @@ impl Inspection {
             digest: bundle.digest().to_string(),
             size_bytes: bundle.file_bytes().len(),
             http: bundle.http(),
+            native: bundle.native(),
             signed_by: bundle.signer().map(|signer| signer.to_string()),
             exports: exports.collect(),
             imports: imports.collect(),
@@ -137,6 +140,9 @@ impl fmt::Display for Inspection {
         writeln!(f, "  digest   {}", self.digest)?;
         writeln!(f, "  size     {}", size(self.size_bytes))?;
         writeln!(f, "  http     {}", if self.http { "yes" } else { "no" })?;
+        if self.native {
+            writeln!(f, "  code     native: part of the process that serves it")?;
+        }
         writeln!(
             f,
             "  signed   {}",
@@ -159,7 +165,10 @@ impl fmt::Display for Inspection {
             [
                 export.name.clone(),
                 export.interface.clone(),
-                format!("class {}", export.class),
+                match export.class.as_str() {
+                    "" => String::new(),
+                    class => format!("class {class}"),
+                },
             ]
         });
         table(f, "exports", exports.collect())?;

@@ -43,6 +43,8 @@ mod isolation;
 #[cfg(test)]
 mod lifetimes;
 #[cfg(test)]
+mod native;
+#[cfg(test)]
 mod pins;
 #[cfg(test)]
 mod reach;

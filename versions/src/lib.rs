@@ -49,6 +49,7 @@
 //!         exports: vec![ExportFact { name: "AUTH".into(), interface: AUTH }],
 //!         imports: vec![],
 //!         http: false,
+//!         native: false,
 //!     }))
 //! };
 //! let frontend = Arc::new(BundleFacts {
@@ -66,6 +67,7 @@
 //!         interface: AUTH,
 //!     }],
 //!     http: true,
+//!     native: false,
 //! });
 //! let entries = [Entry { service: ServiceName::new("frontend")?, range: Range::any() }];
 //!

@@ -68,6 +68,7 @@ fn bundle(line: &str) -> Arc<BundleFacts> {
             .map(import)
             .collect(),
         http: false,
+        native: false,
     })
 }
 

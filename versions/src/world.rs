@@ -33,6 +33,8 @@ pub struct BundleFacts {
     pub imports: Vec<ImportFact>,
     /// Whether it handles HTTP requests (`export default { fetch }`).
     pub http: bool,
+    /// Whether its code is part of the process, in place of JavaScript.
+    pub native: bool,
 }
 
 /// An interface that a bundle serves.

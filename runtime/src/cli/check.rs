@@ -10,11 +10,12 @@ use super::{files, print};
 use crate::app::Failure;
 use crate::config::AppConfig;
 use crate::deployment::{Catalog, Pool, require_http};
+use crate::native::Natives;
 
 /// Wires the bundles of an application file, or the given bundle files, and prints the wiring.
 /// Files have no entry, so every service that no other one among them asks for is one.
-pub(super) fn check(paths: &[PathBuf]) -> Result<(), Failure> {
-    let app = match paths {
+pub(super) fn check(paths: &[PathBuf], natives: Natives) -> Result<(), Failure> {
+    let mut app = match paths {
         [path]
             if path
                 .extension()
@@ -28,10 +29,14 @@ pub(super) fn check(paths: &[PathBuf]) -> Result<(), Failure> {
         Some(app) => app.bundle_files()?,
         None => paths.to_vec(),
     };
-    let bundles = found
+    let mut bundles = found
         .iter()
         .map(|file| files::open(file))
         .collect::<Result<Vec<_>, _>>()?;
+    bundles.extend(natives.bundles().cloned());
+    if let Some(app) = &mut app {
+        app.natives = natives;
+    }
     let entries = match &app {
         Some(app) => BTreeSet::from([app.app.entry.clone()]),
         None => roots(&bundles),

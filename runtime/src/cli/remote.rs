@@ -218,7 +218,10 @@ fn describe(status: &Status) -> String {
     let rows = status.bundles.iter().map(|bundle| {
         [
             format!("{}@{}", bundle.service, bundle.version),
-            bundle.state.clone(),
+            match bundle.native {
+                true => format!("{}, native", bundle.state),
+                false => bundle.state.clone(),
+            },
             bundle.isolates.to_string(),
             format!("{} KiB", (bundle.heap_bytes + bundle.external_bytes) / 1024),
             bundle.requests.to_string(),

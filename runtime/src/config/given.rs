@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use crate::error::LoadError;
+use crate::native::Natives;
 use crate::program::Program;
 use crate::tls;
 
@@ -60,6 +61,8 @@ pub(crate) struct Grants {
 pub(crate) struct AllGiven {
     pub(crate) services: BTreeMap<ServiceName, Given>,
     pub(crate) trust: Trust,
+    /// Services that are part of the process.
+    pub(crate) natives: Natives,
 }
 
 /// `[trust]`
@@ -90,8 +93,16 @@ impl AllGiven {
     /// Makes a bundle that is trusted ready to load, with what its service is given.
     ///
     /// # Errors
-    /// As [`Program::new`]; if the bundle is not signed as it must be.
+    /// As [`Program::new`]; if the bundle is not signed as it must be; if it is native and its code
+    /// is not in this process.
     pub(crate) fn program(&self, bundle: &Bundle) -> Result<Program, LoadError> {
+        if bundle.native() {
+            let code = self.natives.code(bundle.digest());
+            let code = code.ok_or_else(|| LoadError::NotNative {
+                bundle: bundle.id().to_string(),
+            })?;
+            return Ok(Program::native(bundle, code));
+        }
         self.trust.check(bundle)?;
         match self.services.get(&bundle.id().service) {
             Some(given) => Program::new(bundle, given),

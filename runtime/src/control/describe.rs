@@ -115,7 +115,7 @@ fn bundles(snapshot: &Snapshot, sets: &[SetStatus]) -> Vec<BundleStatus> {
         let state = match (isolates.is_empty(), serving) {
             (false, true) => "running",
             (false, false) => "draining",
-            // Every shard of a set in force had an isolate when it was wired.
+            // Every shard of a set in force had one when it was wired.
             (true, true) => "failed",
             (true, false) => "loaded",
         };
@@ -133,6 +133,7 @@ fn bundles(snapshot: &Snapshot, sets: &[SetStatus]) -> Vec<BundleStatus> {
             version: id.version.to_string(),
             digest: id.digest.to_string(),
             state: state.to_owned(),
+            native: bundle.native,
             isolates: u32::try_from(isolates.len()).unwrap_or(u32::MAX),
             heap_bytes: isolates.iter().map(|isolate| isolate.heap_bytes).sum(),
             external_bytes: isolates.iter().map(|isolate| isolate.external_bytes).sum(),

@@ -68,7 +68,9 @@ pub(crate) struct BundleStatus {
     pub(crate) digest: String,
     /// `loaded`, `running`, `draining` or `failed`.
     pub(crate) state: String,
-    /// Shards that hold an isolate of it.
+    /// Its code is part of the process.
+    pub(crate) native: bool,
+    /// Shards that hold an isolate of it, or, if it is native, its exports.
     pub(crate) isolates: u32,
     /// All shards together.
     pub(crate) heap_bytes: u64,
@@ -221,6 +223,7 @@ impl BundleStatus {
         to.set_digest(&digest_bytes(&self.digest));
         let failed = control_capnp::bundle_status::State::Failed;
         to.set_state(named(&BUNDLE_STATES, &self.state, failed));
+        to.set_native(self.native);
         to.set_isolates(self.isolates);
         to.set_heap_bytes(self.heap_bytes);
         to.set_external_bytes(self.external_bytes);
@@ -247,6 +250,7 @@ impl BundleStatus {
             version: from.get_version()?.to_string()?,
             digest: digest_text(from.get_digest()?)?,
             state: name(&BUNDLE_STATES, from.get_state()?),
+            native: from.get_native(),
             isolates: from.get_isolates(),
             heap_bytes: from.get_heap_bytes(),
             external_bytes: from.get_external_bytes(),
@@ -325,6 +329,7 @@ mod tests {
             version: "2.0.0".into(),
             digest,
             state: "running".into(),
+            native: true,
             isolates: 2,
             heap_bytes: 1,
             external_bytes: 2,

@@ -63,6 +63,9 @@ impl Deployment {
                 state.head.app, declared.app
             )));
         }
+        let natives = self.given.natives.bundles().cloned();
+        let mut declared = declared;
+        declared.bundles.extend(natives);
         let next = plan(&state, declared).await?;
         if dry_run {
             return Ok(Accepted {

@@ -347,10 +347,10 @@ impl Plan {
         let entries: BTreeSet<_> = set.entries().iter().map(|(_, place)| *place).collect();
         let mut lines = Vec::new();
         for (place, bundle) in set.bundles().iter().enumerate() {
-            let mark = if entries.contains(&place) {
-                "  entry"
-            } else {
-                ""
+            let mark = match (entries.contains(&place), bundle.native) {
+                (true, _) => "  entry",
+                (false, true) => "  native",
+                (false, false) => "",
             };
             lines.push(format!("{}  {}{mark}", bundle.id, bundle.id.digest.short()));
             for (import, edge) in bundle.imports.iter().zip(set.edges(place)) {
@@ -443,6 +443,7 @@ mod tests {
             service: service.parse().unwrap(),
             version: version.parse().unwrap(),
             http,
+            native: false,
             modules: vec![module],
             exports: vec![],
             imports: imports.iter().map(import).collect(),

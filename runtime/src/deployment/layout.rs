@@ -260,6 +260,7 @@ mod tests {
             service: service.parse().unwrap(),
             version: version.parse().unwrap(),
             http: service == "shop",
+            native: false,
             modules: vec![ModuleContent {
                 specifier: "main.js".into(),
                 source: version.into(),

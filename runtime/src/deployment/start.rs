@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU32;
 use arc_swap::ArcSwap;
 use isolith_services::bundle::Bundle;
 use isolith_services::store::BundleStore;
-use isolith_versions::{Rollout, RolloutName, RoutingTable};
+use isolith_versions::{Digest, Rollout, RolloutName, RoutingTable};
 use tokio::sync::Mutex;
 
 use super::change::{entry, settled};
@@ -44,6 +44,8 @@ struct Beginning {
     head: Head,
     /// The newest entry of the history, if there is one.
     last: Option<Entry>,
+    /// What the history is to say of it, if that is something new.
+    action: Option<&'static str>,
 }
 
 impl Deployment {
@@ -72,6 +74,7 @@ impl Deployment {
             bundles,
             head,
             last,
+            action,
         } = beginning;
         for (_, set) in layout.combinations.usable() {
             require_http(set, &name)?;
@@ -102,8 +105,8 @@ impl Deployment {
         let mut watch = Watch::default();
         watch.bits.remember(head.epoch, &layout.live);
         let begins = last.is_none();
-        let start = || entry(&head, layout.base(), "start".to_owned(), author.clone());
-        let change = begins.then(start);
+        let change =
+            action.map(|action| entry(&head, layout.base(), action.to_owned(), author.clone()));
         let state = State {
             layout,
             head: head.clone(),
@@ -176,7 +179,8 @@ fn declare(config: &AppConfig) -> Result<Declared, Refused> {
 }
 
 fn declared(config: &AppConfig) -> Result<Beginning, Refused> {
-    let bundles = read_bundles(config)?;
+    let mut bundles = read_bundles(config)?;
+    bundles.extend(config.natives.bundles().cloned());
     let catalog = Catalog::new([config.app.entry.clone()])?;
     let plan = catalog.plan(&Pool::new(), &bundles)?;
     let head = Head {
@@ -193,6 +197,7 @@ fn declared(config: &AppConfig) -> Result<Beginning, Refused> {
         bundles,
         head,
         last: None,
+        action: Some("start"),
     })
 }
 
@@ -240,7 +245,24 @@ fn remembered_by(
         }
     }
     let catalog = Catalog::new([config.app.entry.clone()])?.with(&bundles)?;
-    let plan = catalog.rewire(head.pool.clone())?;
+    let natives: Vec<_> = config.natives.bundles().cloned().collect();
+    let pool = without_former_natives(&catalog, &head.pool, &natives);
+    let is_new = pool != head.pool || natives.iter().any(|one| !pool.contains(&one.digest()));
+    // The process has others than its predecessor had, which nobody deploys.
+    let plan = match is_new {
+        true => {
+            let gone = names_of(&catalog, head.pool.difference(&pool));
+            let plan = catalog.plan(&pool, &natives);
+            plan.map_err(|Refused(reason)| match gone.is_empty() {
+                true => Refused(reason),
+                false => Refused(format!(
+                    "{reason}\n  hint: the process before this one was built with {gone}, and \
+                     this one is not"
+                )),
+            })?
+        }
+        false => catalog.rewire(pool)?,
+    };
     tracing::info!(
         change = last.number,
         action = last.action,
@@ -254,8 +276,9 @@ fn remembered_by(
     }
     match read_bundles(config) {
         Ok(files) => {
-            let files: Pool = files.iter().map(Bundle::digest).collect();
-            if files != head.declared {
+            let files = files.iter().chain(&natives).map(Bundle::digest);
+            let declared = without_former_natives(&layout.catalog, &head.declared, &natives);
+            if !is_new && files.collect::<Pool>() != declared {
                 tracing::warn!(
                     "the application file names other bundles than when it was last put into \
                      force; they are not: run `isolith apply` with it"
@@ -270,11 +293,32 @@ fn remembered_by(
         .into_iter()
         .map(|kept| (kept.rollout.name().clone(), kept));
     Ok(Beginning {
-        layout,
         over,
         kept: kept.collect(),
-        bundles: Vec::new(),
-        head: Head { epoch, ..head },
+        bundles: natives,
+        head: Head {
+            epoch,
+            pool: layout.pool.clone(),
+            ..head
+        },
+        layout,
         last: Some(last),
+        action: is_new.then_some("start with other native services"),
     })
+}
+
+fn names_of<'a>(catalog: &Catalog, digests: impl Iterator<Item = &'a Digest>) -> String {
+    let known = digests.filter_map(|digest| catalog.find(digest));
+    let names: Vec<_> = known.map(|bundle| bundle.id.to_string()).collect();
+    names.join(", ")
+}
+
+/// The pool without native services that are not part of this process.
+fn without_former_natives(catalog: &Catalog, pool: &Pool, natives: &[Bundle]) -> Pool {
+    let is_former = |digest: &Digest| {
+        catalog.find(digest).is_some_and(|bundle| bundle.native)
+            && natives.iter().all(|native| native.digest() != *digest)
+    };
+    let stays = pool.iter().filter(|digest| !is_former(digest));
+    stays.copied().collect()
 }

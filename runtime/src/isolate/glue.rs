@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::blobs::Blobs;
 use super::keys::{root_words, to_words};
+use super::memory::store_of_bytes;
 use super::native::kind_name;
 use super::{Event, Segment, snapshot};
 use crate::error::{CallError, Origin};
@@ -238,9 +239,8 @@ fn text<'s>(scope: &v8::PinScope<'s, '_>, text: &str) -> Option<v8::Local<'s, v8
 }
 
 fn uint8_array<'s>(scope: &v8::PinScope<'s, '_>, bytes: Bytes) -> Option<v8::Local<'s, v8::Value>> {
-    let bytes = Vec::from(bytes);
     let length = bytes.len();
-    let store = v8::ArrayBuffer::new_backing_store_from_vec(bytes).make_shared();
+    let store = store_of_bytes(Vec::from(bytes));
     let buffer = v8::ArrayBuffer::with_backing_store(scope, &store);
     Some(v8::Uint8Array::new(scope, buffer, 0, length)?.into())
 }

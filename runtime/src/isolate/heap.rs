@@ -269,8 +269,9 @@ impl Meter {
     }
 }
 
+/// Whole words: Rust reads what moved to it word by word, also where it ends inside of one.
 fn layout(len: usize) -> Option<Layout> {
-    Layout::from_size_align(len.max(1), 16).ok()
+    Layout::from_size_align(len.max(1).checked_next_multiple_of(8)?, 16).ok()
 }
 
 unsafe extern "C" fn allocate(meter: &Meter, len: usize) -> *mut c_void {
@@ -282,11 +283,17 @@ unsafe extern "C" fn allocate(meter: &Meter, len: usize) -> *mut c_void {
 }
 
 unsafe extern "C" fn allocate_uninitialized(meter: &Meter, len: usize) -> *mut c_void {
-    match layout(len).filter(|_| meter.take(len)) {
-        // SAFETY: the layout's size is not zero.
-        Some(layout) => unsafe { alloc(layout) }.cast(),
-        None => std::ptr::null_mut(),
+    let Some(layout) = layout(len).filter(|_| meter.take(len)) else {
+        return std::ptr::null_mut();
+    };
+    // SAFETY: the layout's size is not zero.
+    let data = unsafe { alloc(layout) };
+    if !data.is_null() {
+        let rest = layout.size() - len;
+        // SAFETY: what is left of the last word is in the allocation.
+        unsafe { data.add(len).write_bytes(0, rest) };
     }
+    data.cast()
 }
 
 unsafe extern "C" fn free(_: &Meter, data: *mut c_void, len: usize) {

@@ -128,44 +128,62 @@ impl Memory {
 }
 
 impl Segment {
-    /// Takes words that nobody else has. It is mapped as a receive chunk is: nothing but the glue
-    /// reads it, and its `Data` is copied out.
-    pub(crate) fn of_words(words: Vec<capnp::Word>) -> Self {
+    /// Takes words that nobody else has, of which the first `used` are the segment.
+    pub(crate) fn of_words(words: Vec<capnp::Word>, used: usize) -> Self {
         Segment {
             store: store_of_words(words),
             base: 0,
-            end: 0,
+            // Far below: messages are bounded.
+            end: u32::try_from(used * 8).unwrap_or(0),
         }
     }
 
-    /// Lets `read` see some of its bytes; `None` if it does not have them all.
-    pub(crate) fn with_bytes<R>(
-        &self,
-        begin: usize,
-        end: usize,
-        read: impl FnOnce(&[u8]) -> R,
-    ) -> Option<R> {
-        let cells = self.store.get(begin..end)?;
-        // SAFETY: a segment that moves is sealed: nobody writes it, in no isolate.
-        let bytes = unsafe { std::slice::from_raw_parts(cells.as_ptr().cast(), cells.len()) };
-        Some(read(bytes))
+    /// Its bytes, up to the end of the last word: in place. `None` if it lies outside its store.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        let (base, end) = (self.base as usize, self.end as usize);
+        let length = end.checked_sub(base)?.next_multiple_of(8);
+        if end > self.store.byte_length() || !base.is_multiple_of(8) {
+            return None;
+        }
+        let data = self.store.data()?.cast::<u8>();
+        // SAFETY: a segment that moves is sealed: nobody writes it, in no isolate. The memory of each
+        // backing store reaches to the end of its last word: `heap::layout` sees to that for what
+        // JavaScript makes, and what Rust makes has whole words.
+        Some(unsafe { std::slice::from_raw_parts(data.as_ptr().add(base), length) })
     }
 }
 
 /// A backing store that owns `words`.
 fn store_of_words(words: Vec<capnp::Word>) -> v8::SharedRef<v8::BackingStore> {
-    let words = words.into_boxed_slice();
-    let (count, pointer) = (words.len(), Box::into_raw(words).cast::<c_void>());
+    let bytes = words.len() * 8;
+    let pointer = Box::into_raw(words.into_boxed_slice()).cast::<c_void>();
     // SAFETY: the pointer is good for so many bytes until `free_words` is called with it, once.
     let store = unsafe {
         v8::ArrayBuffer::new_backing_store_from_ptr(
             pointer,
-            count * 8,
+            bytes,
             free_words,
             std::ptr::null_mut(),
         )
     };
     store.make_shared()
+}
+
+/// A backing store of these bytes, its memory reaching to the end of the last word.
+pub(super) fn store_of_bytes(mut bytes: Vec<u8>) -> v8::SharedRef<v8::BackingStore> {
+    let length = bytes.len();
+    bytes.resize(length.next_multiple_of(8), 0);
+    let data = bytes.as_mut_ptr().cast::<c_void>();
+    let owner = Box::into_raw(Box::new(bytes)).cast::<c_void>();
+    // SAFETY: the bytes stay where they are until `free_bytes` is called with their owner, once.
+    let store =
+        unsafe { v8::ArrayBuffer::new_backing_store_from_ptr(data, length, free_bytes, owner) };
+    store.make_shared()
+}
+
+unsafe extern "C" fn free_bytes(_: *mut c_void, _: usize, owner: *mut c_void) {
+    // SAFETY: `owner` came from such a box.
+    drop(unsafe { Box::from_raw(owner.cast::<Vec<u8>>()) });
 }
 
 unsafe extern "C" fn free_words(data: *mut c_void, len: usize, _: *mut c_void) {

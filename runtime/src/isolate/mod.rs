@@ -55,8 +55,9 @@ use exchange::Exchange;
 pub(crate) use gate::{Gate, GateState};
 use inbox::Inbox;
 use keys::{CallKey, RootKey};
-use metrics::Metrics;
+pub(crate) use metrics::Metrics;
 use native::Owner;
+pub(crate) use native::{kind_from_name, kind_name};
 pub(crate) use outbound::AnswerHead;
 use wire::{MOVED, Record, Wire};
 

@@ -138,7 +138,7 @@ fn error_argument(
     let kind = text(scope, args, first);
     let service = text(scope, args, first + 3);
     let error = CallError {
-        kind: kind_from_name(&kind),
+        kind: kind_from_name(&kind).unwrap_or(Kind::Failed),
         name: public_text(scope, args, first + 1),
         message: public_text(scope, args, first + 2),
         origin: None,
@@ -403,10 +403,11 @@ fn reply_json(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) 
     let kind = text(scope, &args, 1);
     let reply = match kind.is_empty() {
         true => Ok(text(scope, &args, 2)),
-        false => Err(
-            CallError::host(kind_from_name(&kind), public_text(scope, &args, 2))
-                .in_bundle(isolate.program.id()),
-        ),
+        false => Err(CallError::host(
+            kind_from_name(&kind).unwrap_or(Kind::Failed),
+            public_text(scope, &args, 2),
+        )
+        .in_bundle(isolate.program.id())),
     };
     isolate.reply_json(id, reply);
 }
@@ -446,11 +447,10 @@ pub(super) const KINDS: [(Kind, &str); 19] = [
     (Kind::Cancelled, "cancelled"),
 ];
 
-fn kind_from_name(name: &str) -> Kind {
-    KINDS
-        .iter()
-        .find(|(_, known)| *known == name)
-        .map_or(Kind::Failed, |(kind, _)| *kind)
+/// The kind of this name, if there is one.
+pub(crate) fn kind_from_name(name: &str) -> Option<Kind> {
+    let (kind, _) = KINDS.iter().find(|(_, known)| *known == name)?;
+    Some(*kind)
 }
 
 /// The name that JavaScript and the schema use for a kind.

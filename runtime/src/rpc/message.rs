@@ -1,21 +1,14 @@
-//! Messages between capnp-rpc and a shard: one copy each, capability tables aside.
+//! Messages from capnp-rpc to a shard: one copy each, capability tables aside.
 
 use std::ptr::NonNull;
 
 use capnp::Word;
 use capnp::any_pointer;
-use capnp::message::{Allocator, Builder, Reader, ReaderOptions};
-use capnp::private::capability::ClientHook;
-use capnp::traits::{Imbue, ImbueMut};
+use capnp::message::{Allocator, Builder, ReaderOptions};
+use capnp::traits::ImbueMut;
 
 use crate::error::{CallError, ErrorKind};
-use crate::shard::outside::too_large;
-
-/// A message's capabilities, by the index that it has for each.
-pub(super) type Hooks = Vec<Option<Box<dyn ClientHook>>>;
-
-/// How deep messages may be.
-const NESTING: i32 = 64;
+use crate::message::{Hooks, NESTING, too_large};
 
 /// What messages from clients may be read: they are measured, then copied, both at most this large.
 pub(super) fn reader_options(message_bytes: usize) -> ReaderOptions {
@@ -56,30 +49,6 @@ pub(super) fn pack(
         true => Ok((memory.first, hooks)),
         false => Err(malformed(capnp::Error::failed("its size changed".into()))),
     }
-}
-
-/// Copies what a service sent to where capnp-rpc wants it.
-///
-/// # Errors
-/// If the message is malformed, too deep, or refers to the same part again and again.
-pub(super) fn unpack(
-    segments: &[Vec<Word>],
-    hooks: &Hooks,
-    to: &mut any_pointer::Builder<'_>,
-    message_bytes: usize,
-) -> capnp::Result<()> {
-    let segments: Vec<&[u8]> = segments
-        .iter()
-        .map(|words| Word::words_to_bytes(words))
-        .collect();
-    let mut options = ReaderOptions::new();
-    options
-        .traversal_limit_in_words(Some(message_bytes / 8 + 1024))
-        .nesting_limit(NESTING);
-    let message = Reader::new(segments, options);
-    let mut root: any_pointer::Reader<'_> = message.get_root()?;
-    root.imbue(hooks);
-    to.set_as(root)
 }
 
 /// Memory for a message whose size is known.

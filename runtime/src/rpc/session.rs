@@ -16,13 +16,14 @@ use tokio::task::AbortHandle;
 
 use super::Connection;
 use super::errors;
-use super::message::{Hooks, pack, unpack};
+use super::message::pack;
 use super::stub::Stub;
 use crate::error::{CallError, ErrorKind};
 use crate::http::RequestId;
 use crate::isolate::keys::{CallKey, CapabilityKey, from_words, to_words};
 use crate::isolate::wire::Passed;
-use crate::shard::outside::{Ask, Callee, Method, Packet, Parcel, Served, Told};
+use crate::message::{Lent, Message, Packet};
+use crate::shard::outside::{Ask, Callee, Method, Served, Told};
 
 /// One session of a client.
 pub(super) struct Session {
@@ -44,10 +45,7 @@ pub(super) struct Session {
 }
 
 /// A message of a service.
-pub(super) struct Arrived {
-    parcel: Parcel,
-    hooks: Hooks,
-}
+pub(super) struct Arrived(Message);
 
 /// An object of the client's.
 struct Given {
@@ -263,16 +261,18 @@ impl Session {
     fn pack(&self, from: any_pointer::Reader<'_>) -> Result<Packet, CallError> {
         let (words, hooks) = pack(from, self.message_bytes())?;
         let caps = hooks.into_iter().map(|hook| self.passed(hook)).collect();
-        Ok(Packet { words, caps })
+        let used = words.len();
+        Ok(Packet {
+            segments: vec![Lent::Words(words, used)],
+            caps,
+        })
     }
 
-    fn arrive(self: &Rc<Self>, parcel: Parcel) -> Arrived {
-        let hooks = parcel
-            .caps
-            .iter()
-            .map(|passed| self.hook(*passed))
-            .collect();
-        Arrived { parcel, hooks }
+    fn arrive(self: &Rc<Self>, packet: Packet) -> Arrived {
+        let hooks = packet.caps.iter().map(|passed| self.hook(*passed));
+        let hooks = hooks.collect();
+        let words = self.message_bytes() / 8 + 1024;
+        Arrived(Message::bounded(packet.segments, hooks, words))
     }
 
     /// Writes what has come from a service.
@@ -281,7 +281,7 @@ impl Session {
         from: &Arrived,
         to: &mut any_pointer::Builder<'_>,
     ) -> capnp::Result<()> {
-        unpack(&from.parcel.segments, &from.hooks, to, self.message_bytes())
+        to.set_as(from.0.root()?)
     }
 
     // ---- Calls of services.
@@ -317,6 +317,7 @@ impl Session {
             callee,
             method,
             params,
+            root: None,
         });
         Ok(Calling {
             session: Rc::clone(self),
@@ -325,8 +326,8 @@ impl Session {
         })
     }
 
-    fn answered(self: &Rc<Self>, id: i32, answer: Result<Parcel, CallError>) {
-        let answer = answer.map(|parcel| self.arrive(parcel));
+    fn answered(self: &Rc<Self>, id: i32, answer: Result<Packet, CallError>) {
+        let answer = answer.map(|packet| self.arrive(packet));
         let known = usize::try_from(id).ok();
         let waiting = known.and_then(|id| self.calls.borrow_mut().try_remove(id));
         if let Some(waiting) = waiting {
@@ -342,6 +343,8 @@ impl Session {
         let hook = match served {
             Served::Object(index) => self.hook(Passed::Here(index)).unwrap_or_else(gone_hook),
             Served::Answer(answer, path) => self.part(answer, path),
+            // A client has none.
+            Served::Export(_) => gone_hook(),
         };
         let mut request = hook.new_call(method.interface, method.ordinal, None);
         let written = call.params.and_then(|params| {
@@ -465,6 +468,7 @@ impl Session {
                 params,
                 keep,
                 wanted,
+                ..
             } => {
                 let call = Incoming {
                     params,
@@ -477,13 +481,14 @@ impl Session {
             Told::Finish(key) => self.finish(key),
             Told::Dropped(index, count) => self.dropped(index, count),
             Told::Over(error) => self.end(error),
+            Told::Ended(_) => {}
         }
     }
 }
 
 /// What comes with a call of the client's object.
 struct Incoming {
-    params: Result<Parcel, CallError>,
+    params: Result<Packet, CallError>,
     keep: bool,
     wanted: bool,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use isolith_versions::{Digest, Use, VersionSet, seeded};
 
 use super::Shard;
+use super::party::Party;
 use super::watchdog::Leash;
 use super::wiring::{SetLife, ShardSet};
 use crate::error::LoadError;
@@ -28,6 +29,9 @@ impl Shard {
             // It may serve a set that drains; it is needed whenever that ends.
             isolate.life.set(Life::Ready);
             return Ok(());
+        }
+        if let Some(native) = &program.native {
+            return self.load_native(&program, native);
         }
         let slot = self.take_slot();
         let home: Weak<dyn Home> = Rc::downgrade(self) as _;
@@ -83,17 +87,19 @@ impl Shard {
             return Ok(());
         }
         drop(known);
-        let mut isolates = Vec::with_capacity(set.bundles().len());
+        let mut members = Vec::with_capacity(set.bundles().len());
         for facts in set.bundles() {
             let digest = facts.id.digest;
-            isolates.push(self.loaded(digest).ok_or(digest)?);
+            let isolate = self.loaded(digest).map(Party::Isolate);
+            let member = isolate.or_else(|| self.native(digest).map(Party::Outside));
+            members.push(member.ok_or(digest)?);
         }
-        for isolate in &isolates {
+        for isolate in members.iter().filter_map(Party::isolate) {
             isolate.life.set(Life::Serving);
         }
         self.sets
             .borrow_mut()
-            .push(Rc::new(ShardSet::new(set, isolates)));
+            .push(Rc::new(ShardSet::new(set, members)));
         Ok(())
     }
 

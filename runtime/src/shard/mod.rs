@@ -15,6 +15,7 @@ mod cpu;
 mod handle;
 mod leases;
 mod load;
+mod natives;
 pub(crate) mod outside;
 pub(crate) mod party;
 mod passing;
@@ -58,6 +59,7 @@ pub(crate) use handle::{
     JsonCall, JsonReply, ServeConnection, ShardHandle, ShardLife, ShardStats, spawn,
 };
 pub(crate) use leases::Holders;
+use outside::Outside;
 use party::Party;
 use passing::{Awaited, Destination, Prefix, abandon};
 use ready::ReadyQueue;
@@ -85,6 +87,8 @@ pub(crate) struct Shard {
     routing: Arc<ArcSwap<RoutingTable>>,
     /// By slot.
     isolates: RefCell<Vec<Option<Rc<Isolate>>>>,
+    /// Those that were needed so far; they stay.
+    natives: RefCell<Vec<Rc<Outside>>>,
     spares: Spares,
     /// Compiled sets: those in force, those still pinned, and one that is about to be published.
     sets: RefCell<Vec<Rc<ShardSet>>>,
@@ -141,6 +145,7 @@ impl Shard {
             entry,
             routing,
             isolates: RefCell::default(),
+            natives: RefCell::default(),
             spares: Spares::default(),
             sets: RefCell::default(),
             kept: RefCell::new([].into()),
@@ -187,17 +192,24 @@ impl Shard {
             }
         }
         let isolates = self.isolates.borrow();
+        let isolates = isolates.iter().flatten().map(|isolate| isolate.stats());
         ShardStats {
             pins,
-            isolates: isolates
-                .iter()
-                .flatten()
-                .map(|isolate| isolate.stats())
-                .collect(),
+            isolates: isolates.chain(self.native_stats()).collect(),
             requests_in_flight: roots.len() as u64,
             requests_admitted: self.admitted.get(),
             shadows: self.shadows.borrow_mut().read(&self.routing.load()),
         }
+    }
+
+    /// Its number.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The largest message between its services.
+    pub(crate) fn message_bytes(&self) -> usize {
+        self.limits.message_bytes
     }
 
     fn isolate(&self, slot: usize) -> Option<Rc<Isolate>> {
@@ -255,6 +267,19 @@ impl Shard {
         Ok(root)
     }
 
+    /// Refuses a call by code that is as many calls deep as it may be.
+    fn not_too_deep(&self, root: (i32, i32)) -> Result<(), CallError> {
+        let deepest = self.limits.nested_calls_per_request.min(NESTED_MAX);
+        match nesting(root) >= deepest {
+            true => Err(bound(
+                "nested_calls_per_request",
+                deepest as usize,
+                "do the services call each other without end?",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Accepts a call that `caller` posted, or says why not. P3: the callee is the one that the
     /// root's pinned set names for this caller's import.
     fn accept(
@@ -274,7 +299,7 @@ impl Shard {
         let of_now = self.set_of_now(caller);
         let set = of_now.as_ref().unwrap_or(&root.set);
         let target = set.target(caller.slot, import);
-        let target = target.map(|target| (Party::from(&target.callee), i32::from(target.export)));
+        let target = target.map(|target| (target.callee.clone(), i32::from(target.export)));
         let Destination { callee, export, to } = match prefix.and_then(|prefix| prefix.to) {
             Some(to) => self.destination(&caller.into(), &roots, key, target, to)?,
             None => Destination::export(target)?,
@@ -306,9 +331,9 @@ impl Shard {
             }
             if let (Some(trace), Some(traced)) = (&self.trace, root.traced())
                 && to.is_none_or(|to| to.target == Target::Export)
-                && let Party::Isolate(callee) = &callee
+                && let Some(callee) = callee.facts()
             {
-                let (caller, callee) = (&caller.program.facts, &callee.program.facts);
+                let caller = &caller.program.facts;
                 trace.call(traced, root.set.set.digest(), caller, import, callee);
             }
         }
@@ -324,16 +349,8 @@ impl Shard {
 
     /// Whether a call of `caller` may be nested as deep as `record` says.
     fn nest(&self, caller: &Isolate, record: &Record) -> Result<(), CallError> {
-        let deepest = self.limits.nested_calls_per_request.min(NESTED_MAX);
-        if nesting(record.root) >= deepest {
-            return Err(bound(
-                "nested_calls_per_request",
-                deepest as usize,
-                "do the services call each other without end?",
-            )
-            .in_bundle(caller.program.id()));
-        }
-        Ok(())
+        let nested = self.not_too_deep(record.root);
+        nested.map_err(|error| error.in_bundle(caller.program.id()))
     }
 
     /// Whether `callee` takes a call now.

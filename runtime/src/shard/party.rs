@@ -1,9 +1,11 @@
 //! Who makes and serves the calls of a shard.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use isolith_capnp::error_capnp::call_error::Kind;
+use isolith_versions::BundleFacts;
 
 use super::outside::Outside;
 use crate::error::CallError;
@@ -18,6 +20,14 @@ pub(crate) enum Party {
 }
 
 impl Party {
+    /// The isolate, if it is one.
+    pub(crate) fn isolate(&self) -> Option<&Rc<Isolate>> {
+        match self {
+            Party::Isolate(isolate) => Some(isolate),
+            Party::Outside(_) => None,
+        }
+    }
+
     /// Its place in the shard's tables; no two parties have the same.
     pub(crate) fn slot(&self) -> usize {
         match self {
@@ -46,7 +56,7 @@ impl Party {
     pub(crate) fn receive(&self, record: Record, segment0: Segment0<'_>, moved: Vec<Segment>) {
         match self {
             Party::Isolate(isolate) => isolate.receive(record, segment0, moved),
-            Party::Outside(outside) => outside.receive(&record, &segment0, &moved),
+            Party::Outside(outside) => outside.receive(&record, &segment0, moved),
         }
     }
 
@@ -76,8 +86,9 @@ impl Party {
 
     /// Counts a call that it has answered.
     pub(super) fn count(&self, failed: Option<Kind>, since: Option<Instant>) {
-        let Party::Isolate(isolate) = self else {
-            return;
+        let isolate = match self {
+            Party::Isolate(isolate) => isolate,
+            Party::Outside(outside) => return outside.count(failed, since),
         };
         isolate.count(failed.is_some());
         if let Some(kind) = failed {
@@ -90,9 +101,17 @@ impl Party {
 
     /// The same error, arisen here.
     pub(super) fn blame(&self, error: CallError) -> CallError {
+        match self.facts() {
+            Some(facts) => error.in_bundle(&facts.id),
+            None => error,
+        }
+    }
+
+    /// What it is a build of, if it is a service.
+    pub(super) fn facts(&self) -> Option<&Arc<BundleFacts>> {
         match self {
-            Party::Isolate(isolate) => error.in_bundle(isolate.program.id()),
-            Party::Outside(_) => error,
+            Party::Isolate(isolate) => Some(&isolate.program.facts),
+            Party::Outside(outside) => Some(&outside.program()?.facts),
         }
     }
 }

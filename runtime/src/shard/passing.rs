@@ -217,7 +217,7 @@ impl Shard {
                         ..incoming
                     },
                     &Segment0::Small(&[0; 8]),
-                    &[],
+                    Vec::new(),
                 );
             }
         }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::Shard;
 use super::handle::{JsonCall, JsonReply};
+use super::party::Party;
 use super::roots::{Asker, Request, RootState};
 use super::samples::{Counted, Outcome};
 use super::shadows::Shadow;
@@ -325,8 +326,11 @@ impl Shard {
     fn json_target(&self, pin: &Pin, call: &JsonCall) -> Result<(Rc<Isolate>, usize), CallError> {
         let not_found = |reason: String| CallError::host(Kind::NotFound, reason);
         let mut versions = Vec::new();
-        for isolate in self.set_of(pin)?.isolates() {
-            let id = isolate.program.id();
+        for member in self.set_of(pin)?.members() {
+            let Some(facts) = member.facts() else {
+                continue;
+            };
+            let id = &facts.id;
             if id.service.as_str() != call.service {
                 continue;
             }
@@ -338,7 +342,12 @@ impl Shard {
                 versions.push(id.version.to_string());
                 continue;
             }
-            let exports = &isolate.program.facts.exports;
+            let isolate = member.isolate().ok_or_else(|| {
+                not_found(format!(
+                    "{id} is native, and only called by services and by clients over RPC"
+                ))
+            })?;
+            let exports = &facts.exports;
             let named = |name: &str| exports.iter().position(|export| &*export.name == name);
             let export = match (&call.export, exports.len()) {
                 (Some(name), _) => named(name),
@@ -372,7 +381,7 @@ impl Shard {
 
     /// What the pin adds to a call of the entry: finds its root and the callee that the root's set
     /// names, and notes the call's begin and end there. For the benchmark.
-    pub(crate) fn resolve(&self, pin: &Pin, import: usize) -> Option<Rc<Isolate>> {
+    pub(crate) fn resolve(&self, pin: &Pin, import: usize) -> Option<Party> {
         let callee = {
             let mut roots = self.roots.borrow_mut();
             let root = roots.get_mut(pin.root)?;
@@ -381,7 +390,7 @@ impl Shard {
                 .isolate(root.set.set.entry(self.entry.as_str())?)?
                 .slot;
             let callee = match root.state {
-                RootState::Active => Rc::clone(&root.set.target(caller, import)?.callee),
+                RootState::Active => root.set.target(caller, import)?.callee.clone(),
                 _ => return None,
             };
             root.begin_call(self.now.get());

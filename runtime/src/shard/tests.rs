@@ -5,6 +5,7 @@ mod cpu;
 mod leases;
 mod machine;
 mod messages;
+mod natives;
 mod parking;
 mod samples;
 mod shadows;

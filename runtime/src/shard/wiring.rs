@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use isolith_versions::VersionSet;
 
+use super::party::Party;
 use crate::isolate::Isolate;
 
 /// Where one import leads.
 pub(crate) struct Target {
-    pub(crate) callee: Rc<Isolate>,
+    pub(crate) callee: Party,
     /// The index of the callee's export.
     pub(crate) export: u16,
 }
@@ -40,44 +41,55 @@ pub(crate) struct ShardSet {
     /// Since when the routing table, which has named it, names it no more.
     out_of_force_since: Cell<Option<Instant>>,
     /// By bundle index of the set.
-    isolates: Vec<Rc<Isolate>>,
+    members: Vec<Party>,
     /// By isolate slot, then by the caller's import; empty for isolates outside the set.
     targets: Vec<Box<[Target]>>,
+    /// The same for native services, each with its slot.
+    native_targets: Vec<(usize, Box<[Target]>)>,
 }
 
 impl ShardSet {
-    /// Compiles `set`; `isolates` has one isolate for each bundle of the set, in its order.
-    pub(crate) fn new(set: Arc<VersionSet>, isolates: Vec<Rc<Isolate>>) -> Self {
-        let slots = isolates.iter().map(|isolate| isolate.slot + 1).max();
+    /// Compiles `set`; `members` has one for each bundle of the set, in its order.
+    pub(crate) fn new(set: Arc<VersionSet>, members: Vec<Party>) -> Self {
+        let isolates = members.iter().filter_map(Party::isolate);
+        let slots = isolates.map(|isolate| isolate.slot + 1).max();
         let mut targets: Vec<Box<[Target]>> = Vec::new();
         targets.resize_with(slots.unwrap_or(0), || Box::new([]));
-        for (bundle, isolate) in isolates.iter().enumerate() {
+        let mut native_targets = Vec::new();
+        for (bundle, member) in members.iter().enumerate() {
             let row: Box<[Target]> = set
                 .edges(bundle)
                 .iter()
                 .filter_map(|edge| {
                     Some(Target {
-                        callee: Rc::clone(isolates.get(edge.callee)?),
+                        callee: members.get(edge.callee)?.clone(),
                         export: u16::try_from(edge.export).ok()?,
                     })
                 })
                 .collect();
-            if let Some(place) = targets.get_mut(isolate.slot) {
-                *place = row;
+            match targets.get_mut(member.slot()) {
+                Some(place) => *place = row,
+                None => native_targets.push((member.slot(), row)),
             }
         }
         ShardSet {
             set,
             life: Cell::new(SetLife::Wired),
             out_of_force_since: Cell::new(None),
-            isolates,
+            members,
             targets,
+            native_targets,
         }
     }
 
-    /// Where `import` of the bundle in `caller` leads under this set.
+    /// Where `import` of the bundle in slot `caller` leads under this set.
     pub(crate) fn target(&self, caller: usize, import: usize) -> Option<&Target> {
-        self.targets.get(caller)?.get(import)
+        if let Some(row) = self.targets.get(caller) {
+            return row.get(import);
+        }
+        let mut natives = self.native_targets.iter();
+        let (_, row) = natives.find(|(slot, _)| *slot == caller)?;
+        row.get(import)
     }
 
     /// The routing table names it.
@@ -106,16 +118,26 @@ impl ShardSet {
 
     /// Whether this isolate is one of the set's.
     pub(crate) fn has(&self, isolate: &Rc<Isolate>) -> bool {
-        self.isolates.iter().any(|wired| Rc::ptr_eq(wired, isolate))
+        self.members.iter().any(|member| member == isolate)
     }
 
-    /// The isolate of the set's bundle number `bundle`.
+    /// The isolate or native service of the set's bundle number `bundle`.
+    pub(crate) fn member(&self, bundle: usize) -> Option<&Party> {
+        self.members.get(bundle)
+    }
+
+    /// The isolate of the set's bundle number `bundle`; `None` if that is native.
     pub(crate) fn isolate(&self, bundle: usize) -> Option<&Rc<Isolate>> {
-        self.isolates.get(bundle)
+        self.member(bundle)?.isolate()
     }
 
-    /// The isolates of the set, by bundle number.
-    pub(crate) fn isolates(&self) -> &[Rc<Isolate>] {
-        &self.isolates
+    /// The isolates of the set, in the order of their bundles.
+    pub(crate) fn isolates(&self) -> impl Iterator<Item = &Rc<Isolate>> {
+        self.members.iter().filter_map(Party::isolate)
+    }
+
+    /// All of the set, in the order of their bundles.
+    pub(crate) fn members(&self) -> &[Party] {
+        &self.members
     }
 }

@@ -29,6 +29,8 @@ pub struct Content {
     pub version: Version,
     /// Whether the main module has a default export, which handles HTTP.
     pub http: bool,
+    /// Whether its code is part of the process that serves it; then it has no modules.
+    pub native: bool,
     /// The modules, the main one first.
     pub modules: Vec<ModuleContent>,
     /// What the service serves.
@@ -120,6 +122,7 @@ impl Content {
         root.set_service(self.service.as_str());
         root.set_version(self.version.to_string());
         root.set_http(self.http);
+        root.set_native(self.native);
         root.set_schema(&self.schema);
         let mut limits = root.reborrow().init_limits();
         limits.set_cpu_ms_per_request(self.limits.cpu_ms_per_request);
@@ -222,8 +225,14 @@ pub(super) fn check(
         }
         modules.push(ranges);
     }
-    if modules.is_empty() {
-        return Err(BundleError::Invalid("it has no module".to_owned()));
+    match (root.get_native(), modules.is_empty()) {
+        (false, true) => return Err(BundleError::Invalid("it has no module".to_owned())),
+        (true, false) => {
+            return Err(BundleError::Invalid(
+                "it is native and has modules".to_owned(),
+            ));
+        }
+        _ => {}
     }
 
     let mut exports = Vec::new();
@@ -303,7 +312,11 @@ pub(super) fn check(
     };
     Ok(Checked {
         words: Vec::new(),
-        facts: Arc::new(facts(id, root.get_http(), &exports, &imports)),
+        facts: Arc::new(BundleFacts {
+            http: root.get_http(),
+            native: root.get_native(),
+            ..facts(id, &exports, &imports)
+        }),
         exports,
         imports,
         fetches,
@@ -321,12 +334,7 @@ pub(super) fn check(
     })
 }
 
-fn facts(
-    id: BundleId,
-    http: bool,
-    exports: &[ExportContent],
-    imports: &[ImportContent],
-) -> BundleFacts {
+fn facts(id: BundleId, exports: &[ExportContent], imports: &[ImportContent]) -> BundleFacts {
     let exports = exports.iter().map(|export| ExportFact {
         name: export.name.as_str().into(),
         interface: export.interface,
@@ -342,7 +350,8 @@ fn facts(
         id,
         exports: exports.collect(),
         imports: imports.collect(),
-        http,
+        http: false,
+        native: false,
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) fn sample() -> Content {
         service: "auth".parse().unwrap(),
         version: "1.4.0-rc.1".parse().unwrap(),
         http: true,
+        native: false,
         modules: vec![ModuleContent {
             specifier: "main.js".into(),
             source: "export class AuthService {} // \u{e9}".into(),

@@ -39,7 +39,12 @@ pub(crate) fn binary() -> &'static Path {
 
 /// The binary, without the settings that the environment may hold for another process.
 pub(crate) fn isolith() -> Command {
-    let mut command = Command::new(binary());
+    command(binary())
+}
+
+/// A binary that is used as `isolith` is, without these settings.
+pub(crate) fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
     command
         .env_remove("ISOLITH_SOCKET")
         .env_remove("ISOLITH_CONTROL")

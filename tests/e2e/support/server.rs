@@ -10,13 +10,14 @@ use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 
-use super::command::{Ran, finish, isolith, json};
+use super::command::{Ran, binary, command, finish, isolith, json};
 use super::http1::{Connection, Reply, Request};
 use super::{PATIENCE, eventually};
 
 /// A running `isolith serve`. Dropping it ends the process.
 pub(crate) struct Server {
     child: Child,
+    program: &'static Path,
     address: SocketAddr,
     /// What else it said of where it can be reached.
     said: Mutex<mpsc::Receiver<String>>,
@@ -38,6 +39,17 @@ impl Server {
 
     /// Serves it with these variables in its environment.
     pub(crate) fn start_in(app: &str, bundles: &[PathBuf], environment: &[(&str, &str)]) -> Self {
+        Self::start_of(binary(), app, bundles, environment)
+            .unwrap_or_else(|said| panic!("it does not serve: {said}"))
+    }
+
+    /// Serves it with another binary; if that does not serve it, says what it wrote.
+    pub(crate) fn start_of(
+        program: &'static Path,
+        app: &str,
+        bundles: &[PathBuf],
+        environment: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
         let dist = folder.path().join("dist");
         fs::create_dir(&dist).unwrap();
@@ -45,8 +57,7 @@ impl Server {
             fs::copy(file, dist.join(format!("{place}.isolith"))).unwrap();
         }
         fs::write(folder.path().join("app.toml"), with_ample_budgets(app)).unwrap();
-        Self::launch(Arc::new(folder), environment)
-            .unwrap_or_else(|said| panic!("it does not serve: {said}"))
+        Self::launch(program, Arc::new(folder), environment)
     }
 
     /// Kills the process, with SIGKILL, and serves the same folder again.
@@ -59,12 +70,19 @@ impl Server {
     /// wrote.
     pub(crate) fn try_restart(mut self) -> Result<Self, String> {
         self.kill();
-        Self::launch(Arc::clone(&self.folder), &[])
+        self.again()
+    }
+
+    /// Like [`restart`](Self::restart), with these variables in the process's environment.
+    pub(crate) fn restart_with(mut self, environment: &[(&str, &str)]) -> Self {
+        self.kill();
+        Self::launch(self.program, Arc::clone(&self.folder), environment)
+            .unwrap_or_else(|said| panic!("it does not serve again: {said}"))
     }
 
     /// Serves the folder of a process that was killed again; if that fails, says what it wrote.
     pub(crate) fn again(&self) -> Result<Self, String> {
-        Self::launch(Arc::clone(&self.folder), &[])
+        Self::launch(self.program, Arc::clone(&self.folder), &[])
     }
 
     /// Has every write of the process that reaches past this place in a file fail, as on a full
@@ -95,8 +113,12 @@ impl Server {
         self.folder.path()
     }
 
-    fn launch(folder: Arc<TempDir>, environment: &[(&str, &str)]) -> Result<Self, String> {
-        let mut child = isolith()
+    fn launch(
+        program: &'static Path,
+        folder: Arc<TempDir>,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let mut child = command(program)
             .arg("serve")
             .arg(folder.path().join("app.toml"))
             .args(["--listen", "127.0.0.1:0"])
@@ -135,6 +157,7 @@ impl Server {
         };
         Ok(Server {
             child,
+            program,
             address,
             said: Mutex::new(told),
             folder,

@@ -430,7 +430,8 @@
   }
 
   // A message of which some segments moved. Each takes three places of `buffers`: the buffer, and
-  // the bytes in it where the segment begins and ends.
+  // the bytes in it where the segment begins and ends. Services see those after the first, which the
+  // sender has sealed unless it is native.
   function openMoved(buffers, first, end, offset, length) {
     let segment0 = chunk;
     let base = offset;
@@ -441,7 +442,7 @@
     }
     let segments = null;
     for (; first < end; first += 3) {
-      const segment = { buffer: buffers[first], base: buffers[first + 1], end: buffers[first + 2] };
+      const segment = { buffer: seal(buffers[first]), base: buffers[first + 1], end: buffers[first + 2] };
       if (segments === null) segments = [segment];
       else message.append(segments, segment);
     }
