@@ -44,6 +44,8 @@ const ASK_PAUSE: Duration = Duration::from_millis(5);
 /// shard for up to 40 ms while it does: no neighbour is to blame for that. So every other request
 /// goes to a twin of the neighbour, that fails as the neighbour will.
 const WARM_UP_REQUESTS: usize = 10_000;
+/// Less of it where the twin takes long to fail.
+const WARM_UP_AT_MOST: Duration = Duration::from_secs(10);
 
 /// What the good requests ask for.
 const GOOD_PATH: &str = "GOOD/good";
@@ -243,7 +245,9 @@ fn warm_up(address: SocketAddr, kind: &str) -> io::Result<()> {
     let paths = [GOOD_PATH.to_owned(), format!("TWIN/{kind}")];
     let ask = move || -> io::Result<()> {
         let mut client = Client::connect(address)?;
-        let mut paths = paths.iter().cycle().take(WARM_UP_REQUESTS);
+        let end = Instant::now() + WARM_UP_AT_MOST;
+        let paths = paths.iter().cycle().take(WARM_UP_REQUESTS);
+        let mut paths = paths.take_while(|_| Instant::now() < end);
         paths.try_for_each(|path| client.get(path).map(drop))
     };
     let clients: Vec<_> = (0..CONNECTIONS)
