@@ -11,15 +11,24 @@ use std::ptr::NonNull;
 use capnp::Word;
 use capnp::any_pointer;
 use capnp::message::{Allocator, Builder, Reader, ReaderOptions, ReaderSegments};
-use capnp::private::capability::{ClientHook, ParamsHook, ResponseHook};
+use capnp::private::capability::{ClientHook, ParamsHook, PipelineOp, ResponseHook};
 use capnp::traits::{Imbue, ImbueMut};
 
 use crate::error::{CallError, ErrorKind};
-use crate::isolate::wire::Passed;
+use crate::isolate::wire::{Passed, Path};
 use crate::isolate::{Segment, Segment0};
 
 /// A message's capabilities, by the index that it has for each.
 pub(crate) type Hooks = Vec<Option<Box<dyn ClientHook>>>;
+
+/// The pointers of a packed path.
+pub(crate) fn steps(path: Path) -> Vec<PipelineOp> {
+    let [length, steps @ ..] = path.to_le_bytes();
+    let steps = steps.into_iter().take(usize::from(length));
+    steps
+        .map(|step| PipelineOp::GetPointerField(u16::from(step)))
+        .collect()
+}
 
 /// How deep messages may be.
 pub(crate) const NESTING: i32 = 64;

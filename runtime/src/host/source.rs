@@ -65,12 +65,8 @@ impl Source {
         &'static self,
         scope: &mut v8::PinScope<'s, '_>,
     ) -> Option<v8::Local<'s, v8::Function>> {
-        let origin = crate::script::origin(scope, self.name, false)?;
-        let source = script_compiler::Source::new(self.text(scope)?, Some(&origin));
-        run(
-            scope,
-            compile(scope, source, CompileOptions::NoCompileOptions)?,
-        )
+        let script = self.compile(scope, None)?;
+        run(scope, script)
     }
 
     /// The same, compiled once for all isolates of the process.
@@ -78,36 +74,40 @@ impl Source {
         &'static self,
         scope: &mut v8::PinScope<'s, '_>,
     ) -> Option<v8::Local<'s, v8::Function>> {
-        let Some(compiled) = self.compiled.get() else {
-            let origin = crate::script::origin(scope, self.name, false)?;
-            let source = script_compiler::Source::new(self.text(scope)?, Some(&origin));
-            let script = compile(scope, source, CompileOptions::NoCompileOptions)?;
-            if let Some(compiled) = script.create_code_cache() {
-                let _ = self.compiled.set(compiled.to_vec().into());
-            }
-            return run(scope, script);
-        };
+        let compiled = self.compiled.get();
+        let script = self.compile(scope, compiled.map(|compiled| &**compiled))?;
+        if compiled.is_none()
+            && let Some(compiled) = script.create_code_cache()
+        {
+            let _ = self.compiled.set(compiled.to_vec().into());
+        }
+        run(scope, script)
+    }
+
+    fn compile<'s>(
+        &'static self,
+        scope: &mut v8::PinScope<'s, '_>,
+        compiled: Option<&[u8]>,
+    ) -> Option<v8::Local<'s, v8::UnboundScript>> {
         let origin = crate::script::origin(scope, self.name, false)?;
-        let text = self.text(scope)?;
-        let compiled = CachedData::new(compiled);
-        let source = script_compiler::Source::new_with_cached_data(text, Some(&origin), compiled);
-        run(
-            scope,
-            compile(scope, source, CompileOptions::ConsumeCodeCache)?,
-        )
+        let text = v8::String::new_from_onebyte_const(scope, &self.text)?;
+        let (mut source, options) = match compiled {
+            Some(compiled) => (
+                script_compiler::Source::new_with_cached_data(
+                    text,
+                    Some(&origin),
+                    CachedData::new(compiled),
+                ),
+                CompileOptions::ConsumeCodeCache,
+            ),
+            None => (
+                script_compiler::Source::new(text, Some(&origin)),
+                CompileOptions::NoCompileOptions,
+            ),
+        };
+        let no_reason = NoCacheReason::NoReason;
+        script_compiler::compile_unbound_script(scope, &mut source, options, no_reason)
     }
-
-    fn text<'s>(&'static self, scope: &v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::String>> {
-        v8::String::new_from_onebyte_const(scope, &self.text)
-    }
-}
-
-fn compile<'s>(
-    scope: &v8::PinScope<'s, '_>,
-    mut source: script_compiler::Source,
-    options: CompileOptions,
-) -> Option<v8::Local<'s, v8::UnboundScript>> {
-    script_compiler::compile_unbound_script(scope, &mut source, options, NoCacheReason::NoReason)
 }
 
 fn run<'s>(

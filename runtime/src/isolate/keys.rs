@@ -35,11 +35,19 @@ const NESTED_SHIFT: u32 = 23;
 /// The deepest that the words can tell.
 pub(crate) const NESTED_MAX: u32 = 0xff;
 
+/// 64 bits in two words of a record, the lower half first.
+pub(crate) fn split(bits: u64) -> (i32, i32) {
+    (bits as u32 as i32, (bits >> 32) as u32 as i32)
+}
+
+/// The 64 bits that two words of a record carry.
+pub(crate) fn join((low, high): (i32, i32)) -> u64 {
+    u64::from(low as u32) | (u64::from(high as u32) << 32)
+}
+
 /// A key in the two words of a record.
 pub(crate) fn to_words(key: impl slotmap::Key) -> (i32, i32) {
-    let bits = key.data().as_ffi();
-    // The halves of 64 bits, kept as they are.
-    (bits as u32 as i32, (bits >> 32) as u32 as i32)
+    split(key.data().as_ffi())
 }
 
 /// A root's key in the two words of a record, marked if it is that of a shadow request.
@@ -63,7 +71,7 @@ pub(crate) fn nested((low, high): (i32, i32)) -> (i32, i32) {
 }
 
 /// The key that two words of a record carry.
-pub(crate) fn from_words<K: Named>((low, high): (i32, i32)) -> K {
-    let bits = u64::from(low as u32 & !K::MARKS) | (u64::from(high as u32) << 32);
+pub(crate) fn from_words<K: Named>(words: (i32, i32)) -> K {
+    let bits = join(words) & !u64::from(K::MARKS);
     K::from(slotmap::KeyData::from_ffi(bits))
 }

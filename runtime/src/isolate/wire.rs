@@ -8,6 +8,9 @@
 //!
 //! `js/glue/call.js` is the other end; the constants reach it through its `attach` function.
 
+use slotmap::Key;
+
+use super::keys::{CapabilityKey, to_words};
 use super::memory::Memory;
 
 /// 32-bit words in a record.
@@ -232,6 +235,11 @@ impl Passed {
     const HERE: i32 = 0;
     const IMPORTED: i32 = 1;
     const ANSWER: i32 = 2;
+
+    /// A capability that leads nowhere.
+    pub(crate) fn broken() -> Self {
+        Passed::Imported(to_words(CapabilityKey::null()))
+    }
 
     pub(crate) fn of(record: &Record) -> Option<Self> {
         Some(match record.target {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use capnp::capability::Client;
-use capnp::private::capability::{ClientHook, PipelineOp};
+use capnp::private::capability::ClientHook;
 use slab::Slab;
 use slotmap::Key;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -19,7 +19,7 @@ use super::{Context, NativeCode, errors, request};
 use crate::error::{CallError, ErrorKind};
 use crate::isolate::keys::{CallKey, CapabilityKey, RootKey, from_words, to_words};
 use crate::isolate::wire::Passed;
-use crate::message::{Draft, Hooks, Lent, Message, Packet, shared, too_large};
+use crate::message::{Draft, Hooks, Lent, Message, Packet, shared, steps, too_large};
 use crate::park::{PanicEnds, with_panics};
 use crate::shard::Shard;
 use crate::shard::outside::{Ask, Callee, Method, Outside, Served, Told};
@@ -239,7 +239,7 @@ impl Vat {
     /// How what the service sends travels to the shard.
     fn passed(&self, hook: Option<Box<dyn ClientHook>>, root: RootKey) -> Passed {
         let Some(mut hook) = hook else {
-            return broken();
+            return Passed::broken();
         };
         while let Some(resolved) = hook.get_resolved() {
             hook = resolved;
@@ -250,7 +250,7 @@ impl Vat {
             return Passed::Imported(to_words(key));
         }
         let index = self.given.borrow_mut().send(hook, root);
-        index.map_or_else(broken, Passed::Here)
+        index.map_or_else(Passed::broken, Passed::Here)
     }
 
     /// A message for the shard, its capabilities given in the name of `root`.
@@ -544,19 +544,6 @@ fn discard<T>(thing: T) {
     if let Err(panic) = request::caught(|| drop(thing)) {
         tracing::error!("dropping an object of a native service panicked: {panic}");
     }
-}
-
-/// The pointers of a packed path.
-fn steps(path: i32) -> Vec<PipelineOp> {
-    let [length, steps @ ..] = path.to_le_bytes();
-    let steps = steps.into_iter().take(usize::from(length));
-    steps
-        .map(|step| PipelineOp::GetPointerField(u16::from(step)))
-        .collect()
-}
-
-fn broken() -> Passed {
-    Passed::Imported(to_words(CapabilityKey::null()))
 }
 
 fn gone() -> Box<dyn ClientHook> {

@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 
 use capnp::any_pointer;
 use capnp::capability::{Params, Response};
-use capnp::private::capability::{ClientHook, PipelineOp};
+use capnp::private::capability::ClientHook;
 use slab::Slab;
 use slotmap::Key;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -22,7 +22,7 @@ use crate::error::{CallError, ErrorKind};
 use crate::http::RequestId;
 use crate::isolate::keys::{CallKey, CapabilityKey, from_words, to_words};
 use crate::isolate::wire::Passed;
-use crate::message::{Lent, Message, Packet};
+use crate::message::{Lent, Message, Packet, steps};
 use crate::shard::outside::{Ask, Callee, Method, Served, Told};
 
 /// One session of a client.
@@ -197,7 +197,7 @@ impl Session {
     /// How what a client sends travels to the shard.
     fn passed(&self, hook: Option<Box<dyn ClientHook>>) -> Passed {
         let Some(mut hook) = hook else {
-            return broken();
+            return Passed::broken();
         };
         while let Some(resolved) = hook.get_resolved() {
             hook = resolved;
@@ -210,7 +210,7 @@ impl Session {
             && let Callee::Object(key) = stub.callee
         {
             return match stub.session.is_over() {
-                true => broken(),
+                true => Passed::broken(),
                 false => Passed::Imported(to_words(key)),
             };
         }
@@ -227,7 +227,7 @@ impl Session {
         if let Some(one) = given.get_mut(index) {
             one.sent = one.sent.saturating_add(1);
         }
-        i32::try_from(index).map_or_else(|_| broken(), Passed::Here)
+        i32::try_from(index).map_or_else(|_| Passed::broken(), Passed::Here)
     }
 
     /// What a capability from the shard is to capnp-rpc.
@@ -550,19 +550,6 @@ async fn hear(
         };
         session.heed(told);
     }
-}
-
-/// The pointers of a packed path.
-fn steps(path: i32) -> Vec<PipelineOp> {
-    let [length, steps @ ..] = path.to_le_bytes();
-    let steps = steps.into_iter().take(usize::from(length));
-    steps
-        .map(|step| PipelineOp::GetPointerField(u16::from(step)))
-        .collect()
-}
-
-fn broken() -> Passed {
-    Passed::Imported(to_words(CapabilityKey::null()))
 }
 
 fn gone_hook() -> Box<dyn ClientHook> {

@@ -269,7 +269,7 @@ impl CapabilityTable {
     /// Gives a capability to `receiver`: how it travels on the last part of its way.
     pub(super) fn hand_over(&mut self, key: CapabilityKey, receiver: &Party) -> Passed {
         let Some(capability) = self.capabilities.get_mut(key) else {
-            return Passed::Imported(to_words(CapabilityKey::null()));
+            return Passed::broken();
         };
         if capability.home == *receiver {
             return match capability.object {

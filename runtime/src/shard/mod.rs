@@ -381,26 +381,16 @@ impl Shard {
         let moved = callee.take_given(record.segments);
         let prefix = self.take_prefix();
         let key = from_words(record.id);
-        let settled = self.calls.borrow_mut().settle(key, callee);
-        let (
-            kind,
-            Awaited {
-                caller,
-                pending,
-                root,
-            },
-        ) = match settled {
-            Some(call) => {
-                call.callee.count(None, call.since);
-                self.end_call(&call);
-                (RecordKind::Return, Awaited::of(&call))
-            }
-            None => match self.settle_kept(key, callee, None) {
-                Some(awaited) => (RecordKind::Answer, awaited),
-                None if prefix.is_some() => return self.refuse_belongings(callee, record),
-                None => return,
-            },
+        let (kind, awaited) = match self.settled(key, callee, None) {
+            Some(settled) => settled,
+            None if prefix.is_some() => return self.refuse_belongings(callee, record),
+            None => return,
         };
+        let Awaited {
+            caller,
+            pending,
+            root,
+        } = awaited;
         let passed = match prefix {
             Some(prefix) => self.pass_results(&callee.into(), &caller, root, prefix),
             None => Ok(()),
@@ -457,20 +447,8 @@ impl Shard {
     where
         Party: PartialEq<P>,
     {
-        let settled = self.calls.borrow_mut().settle(call, callee);
-        let awaited = match settled {
-            Some(call) => {
-                call.callee.count(Some(error.kind), call.since);
-                self.end_call(&call);
-                Some(Awaited::of(&call))
-            }
-            None => self.settle_kept(call, callee, Some(error.kind)),
-        };
-        if let Some(Awaited {
-            caller, pending, ..
-        }) = awaited
-        {
-            caller.fail(pending, error);
+        if let Some((_, awaited)) = self.settled(call, callee, Some(error.kind)) {
+            awaited.caller.fail(awaited.pending, error);
         }
     }
 

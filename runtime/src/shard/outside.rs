@@ -22,7 +22,9 @@ use super::passing::{Awaited, Destination, Prefix, abandon};
 use super::roots::{Asker, Request};
 use super::{Pin, Shard};
 use crate::error::CallError;
-use crate::isolate::keys::{CallKey, CapabilityKey, RootKey, from_words, nested, to_words};
+use crate::isolate::keys::{
+    CallKey, CapabilityKey, RootKey, from_words, join, nested, split, to_words,
+};
 use crate::isolate::wire::{KEEP, Passed, Record, RecordKind, Target, To, WANTED};
 use crate::isolate::{GateState, IsolateStats, Metrics, Segment, Segment0};
 use crate::message::{Packet, recycle};
@@ -219,7 +221,7 @@ impl Outside {
     /// What a call goes to, and the interface that declares its method. A client is only called at
     /// what it gave.
     fn served(&self, record: &Record, to: Option<To>) -> Option<(Served, u64)> {
-        let interface = to.map(|to| from_halves(to.interface));
+        let interface = to.map(|to| join(to.interface));
         let served = match to.map(|to| to.target) {
             Some(Target::Object((index, _))) => Served::Object(index),
             Some(Target::Answer(words, path)) => Served::Answer(from_words(words), path),
@@ -282,14 +284,6 @@ impl Outside {
             gate: GateState::Open,
         })
     }
-}
-
-fn from_halves((low, high): (i32, i32)) -> u64 {
-    u64::from(low as u32) | (u64::from(high as u32) << 32)
-}
-
-fn to_halves(id: u64) -> (i32, i32) {
-    (id as u32 as i32, (id >> 32) as u32 as i32)
 }
 
 impl Shard {
@@ -472,7 +466,7 @@ impl Shard {
         };
         let to = To {
             target,
-            interface: to_halves(method.interface),
+            interface: split(method.interface),
             flags: 0,
         };
         let Destination { callee, export, to } =
@@ -518,17 +512,8 @@ impl Shard {
         key: CallKey,
         mut results: Packet,
     ) -> bool {
-        let settled = self.calls.borrow_mut().settle(key, outside);
-        let (kind, awaited) = match settled {
-            Some(call) => {
-                call.callee.count(None, call.since);
-                self.end_call(&call);
-                (RecordKind::Return, Awaited::of(&call))
-            }
-            None => match self.settle_kept(key, outside, None) {
-                Some(awaited) => (RecordKind::Answer, awaited),
-                None => return false,
-            },
+        let Some((kind, awaited)) = self.settled(key, outside, None) else {
+            return false;
         };
         let Awaited {
             caller,

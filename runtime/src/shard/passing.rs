@@ -336,8 +336,7 @@ impl Shard {
         }
         sender.note(ended(root));
         for _ in prefix.passed {
-            let broken = Passed::Imported(to_words(CapabilityKey::null()));
-            receiver.note(broken.record());
+            receiver.note(Passed::broken().record());
         }
         receiver.note(ended(root));
         Ok(())
@@ -359,15 +358,32 @@ impl Shard {
         of.blame(error)
     }
 
-    /// Says who gets the results of a kept call, or the error in their place.
-    ///
-    /// The call stays, so that it can be built on, until the caller has seen them.
-    pub(super) fn settle_kept<P>(
+    /// Says who gets the results of a call that `callee` served, or the error in their place, and as
+    /// what. `None` if nobody does.
+    #[inline]
+    pub(super) fn settled<P>(
         &self,
         key: CallKey,
         callee: &P,
         failed: Option<Kind>,
-    ) -> Option<Awaited>
+    ) -> Option<(RecordKind, Awaited)>
+    where
+        Party: PartialEq<P>,
+    {
+        let settled = self.calls.borrow_mut().settle(key, callee);
+        if let Some(call) = settled {
+            call.callee.count(failed, call.since);
+            self.end_call(&call);
+            return Some((RecordKind::Return, Awaited::of(&call)));
+        }
+        let awaited = self.settle_kept(key, callee, failed)?;
+        Some((RecordKind::Answer, awaited))
+    }
+
+    /// Says who gets the results of a kept call, or the error in their place.
+    ///
+    /// The call stays, so that it can be built on, until the caller has seen them.
+    fn settle_kept<P>(&self, key: CallKey, callee: &P, failed: Option<Kind>) -> Option<Awaited>
     where
         Party: PartialEq<P>,
     {
