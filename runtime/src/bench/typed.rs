@@ -88,8 +88,11 @@ export class DriverService {
 }
 ";
 
-/// Chains of pipelined calls in one request: what it costs to admit that is a small part.
-const CHAINS_PER_REQUEST: u32 = 100;
+/// Chains of pipelined calls in one request, and small calls beside them: a request keeps what its
+/// chains return.
+const CALLS_PER_REQUEST: u32 = 100;
+/// Requests of either kind before it is the other's turn.
+const REQUESTS_BY_TURNS: u32 = 20;
 
 /// Nanoseconds each.
 pub(super) struct TypedCalls {
@@ -99,8 +102,17 @@ pub(super) struct TypedCalls {
     pub(super) small_32_ns: f64,
     /// 1 MiB of bytes there and back, each side reading a byte of it.
     pub(super) mib_ns: f64,
-    /// Three calls, each of what the one before returns, sent together.
-    pub(super) chain_ns: f64,
+    pub(super) chains: Chains,
+}
+
+/// Three calls, each of what the one before returns, sent together, beside single calls. Both are
+/// made in requests of [`CALLS_PER_REQUEST`], by turns: what the machine does meanwhile, and what a
+/// request costs, concerns both alike.
+pub(super) struct Chains {
+    /// Nanoseconds.
+    pub(super) ns: f64,
+    /// In a single small call.
+    pub(super) in_calls: f64,
 }
 
 /// One shard with the two services, driven from this thread.
@@ -157,14 +169,22 @@ impl Bench {
         self.run("small", argument, calls).await
     }
 
-    async fn chains(&self, calls: u32) -> Result<f64, Error> {
-        let mut sum = 0.0;
-        let requests = calls / CHAINS_PER_REQUEST;
-        for _ in 0..requests {
-            let argument = format!("{{\"calls\": {CHAINS_PER_REQUEST}}}");
-            sum += self.run("chain", argument, CHAINS_PER_REQUEST).await?;
+    async fn chains(&self, chains: u32) -> Result<Chains, Error> {
+        let (mut single, mut chained) = (0.0, 0.0);
+        let turns = chains / (CALLS_PER_REQUEST * REQUESTS_BY_TURNS);
+        for _ in 0..turns {
+            for _ in 0..REQUESTS_BY_TURNS {
+                single += self.small(CALLS_PER_REQUEST, 1).await?;
+            }
+            for _ in 0..REQUESTS_BY_TURNS {
+                let argument = format!("{{\"calls\": {CALLS_PER_REQUEST}}}");
+                chained += self.run("chain", argument, CALLS_PER_REQUEST).await?;
+            }
         }
-        Ok(sum / f64::from(requests))
+        Ok(Chains {
+            ns: chained / f64::from(turns * REQUESTS_BY_TURNS),
+            in_calls: chained / single,
+        })
     }
 
     pub(super) async fn blob(&self, calls: u32, bytes: u32) -> Result<f64, Error> {
@@ -172,8 +192,8 @@ impl Bench {
         self.run("blob", argument, calls).await
     }
 
-    /// One round of small calls and one of chains, in nanoseconds each.
-    pub(super) async fn calls(&self, calls: u32) -> Result<(f64, f64), Error> {
+    /// One round of small calls, in nanoseconds each, and one of chains.
+    pub(super) async fn calls(&self, calls: u32) -> Result<(f64, Chains), Error> {
         Ok((self.small(calls, 1).await?, self.chains(calls / 2).await?))
     }
 
@@ -182,7 +202,7 @@ impl Bench {
         Ok(TypedCalls {
             small_ns: self.small(calls, 1).await?,
             small_32_ns: self.small(calls, 32).await?,
-            chain_ns: self.chains(calls / 2).await?,
+            chains: self.chains(calls / 2).await?,
             mib_ns: self.blob(calls, 1 << 20).await?,
         })
     }
