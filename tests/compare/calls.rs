@@ -1,4 +1,4 @@
-//! What a single call takes, by its bytes and by how many are under way: the two services of
+//! What a single call takes, with a small object and by bytes, and by how many are under way: the two services of
 //! `services/examples/echo`, and the same caller on other ways to call.
 
 use std::io::{Read, Write};
@@ -69,6 +69,15 @@ const WAYS: [Hosting; 6] = [
     },
 ];
 
+/// What a call passes.
+#[derive(Clone, Copy)]
+enum Passes {
+    /// A token in, a user with a number and a name out.
+    Object,
+    /// There and back.
+    Bytes(u64),
+}
+
 /// Nanoseconds per call.
 pub(crate) struct Calls(Vec<Way>);
 
@@ -76,6 +85,7 @@ struct Way {
     name: &'static str,
     title: &'static str,
     by_bytes: Vec<f64>,
+    /// Of calls with a small object.
     by_in_flight: Vec<f64>,
 }
 
@@ -89,10 +99,14 @@ impl Calls {
             let started = Instant::now();
             while started.elapsed() < WARMUP {
                 ask(address, "/?bytes=64&inFlight=1&calls=200")?;
+                ask(address, "/?inFlight=1&calls=200")?;
             }
-            let by_bytes = BYTES.iter().map(|&bytes| ns_per_call(address, bytes, 1));
+            let sizes = BYTES.iter().map(|&bytes| Passes::Bytes(bytes));
+            let by_bytes = sizes.map(|passes| ns_per_call(address, passes, 1));
             let by_bytes = by_bytes.collect::<Result<Vec<_>, _>>()?;
-            let by_in_flight = IN_FLIGHT.iter().map(|&many| ns_per_call(address, 64, many));
+            let by_in_flight = IN_FLIGHT
+                .iter()
+                .map(|&many| ns_per_call(address, Passes::Object, many));
             let by_in_flight = by_in_flight.collect::<Result<Vec<_>, _>>()?;
             running.stop()?;
             println!("{}: {by_bytes:.0?} {by_in_flight:.0?}", way.title);
@@ -109,13 +123,35 @@ impl Calls {
     pub(crate) fn json(&self) -> Value {
         let ways = self.0.iter().map(|way| {
             let (by_bytes, by_in_flight) = (&way.by_bytes, &way.by_in_flight);
-            let figures = json!({ "ns_by_bytes": by_bytes, "ns_by_calls_in_flight": by_in_flight });
+            let figures =
+                json!({ "ns_by_bytes": by_bytes, "object_ns_by_calls_in_flight": by_in_flight });
             (way.name.to_owned(), figures)
         });
         json!({
             "bytes": BYTES,
             "calls_in_flight": IN_FLIGHT,
             "ways": ways.collect::<serde_json::Map<_, _>>(),
+        })
+    }
+
+    /// The figures that the project's goals name.
+    pub(crate) fn ratios(&self) -> Value {
+        let way = |name| self.0.iter().find(|way| way.name == name);
+        let small = |name| way(name).and_then(|way| way.by_in_flight.first().copied());
+        let mib = |name| {
+            let at = BYTES.iter().position(|&bytes| bytes == 1 << 20)?;
+            way(name)?.by_bytes.get(at).copied()
+        };
+        let over = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a / b);
+        json!({
+            "compare_call_small_ns": small("isolith"),
+            "compare_call_1mib_ns": mib("isolith"),
+            "workerd_call_small_ns": small("workerd"),
+            "workerd_call_1mib_ns": mib("workerd"),
+            "workerd_call_small_ratio": over(small("workerd"), small("isolith")),
+            "workerd_call_1mib_ratio": over(mib("workerd"), mib("isolith")),
+            "node_clone_call_ns": small("clone"),
+            "node_clone_call_ratio": over(small("clone"), small("isolith")),
         })
     }
 
@@ -144,7 +180,7 @@ impl Calls {
             |way| &way.by_bytes,
         );
         let many = plot(
-            "64 bytes, several calls under way",
+            "A small object, several calls under way",
             "calls under way",
             &IN_FLIGHT,
             |way| &way.by_in_flight,
@@ -163,7 +199,7 @@ impl Calls {
         };
         Ok(format!(
             "## Single calls
-[Two services](../services/examples/echo/README.md), of which one calls the other with bytes and gets them back. The time per call, of at least {length} ms of calls in one request; the median of {TIMES}. In Isolith and in the worker thread large buffers change hands; the others copy them, but the plain function, which hands over a reference within one isolate.
+[Two services](../services/examples/echo/README.md), of which one calls the other with bytes and gets them back, or with a small object (a Text of 16 characters in, an object of a number and a Text out, whose fields are read). The time per call, of at least {length} ms of calls in one request; the median of {TIMES}. In Isolith and in the worker thread large buffers change hands; the others copy them, but the plain function, which hands over a reference within one isolate.
 
 ![Time per call by bytes](calls-by-bytes.svg)
 
@@ -172,7 +208,7 @@ impl Calls {
 {by_bytes}
 ![Time per call by calls under way](calls-in-flight.svg)
 
-| 64 bytes | {in_flight} |
+| a small object | {in_flight} |
 |---|{few}
 {by_in_flight}
 ",
@@ -187,13 +223,15 @@ impl Calls {
     }
 }
 
-fn ns_per_call(address: SocketAddr, bytes: u64, in_flight: u64) -> Result<f64, Failure> {
+fn ns_per_call(address: SocketAddr, passes: Passes, in_flight: u64) -> Result<f64, Failure> {
     let time = |calls: u64| -> Result<Duration, Failure> {
+        let bytes = match passes {
+            Passes::Object => String::new(),
+            Passes::Bytes(bytes) => format!("bytes={bytes}&"),
+        };
+        let target = format!("/?{bytes}inFlight={in_flight}&calls={calls}");
         let started = Instant::now();
-        ask(
-            address,
-            &format!("/?bytes={bytes}&inFlight={in_flight}&calls={calls}"),
-        )?;
+        ask(address, &target)?;
         Ok(started.elapsed())
     };
     let mut calls = in_flight;

@@ -3,10 +3,10 @@
 //! `make compare` runs it.
 //!
 //! Usage: `compare [--report FILE]`, in the repository, once everything is built. `FILE` gets the
-//! tables, its folder the plots, `target/compare.json` the figures. `COMPARE_RATE` (visits per second),
-//! `COMPARE_ROUNDS`, and of each hosting in each round `COMPARE_WARMUP_SECONDS`,
-//! `COMPARE_FULL_SECONDS` and `COMPARE_SECONDS` change the run; `COMPARE_ONLY` names the only
-//! hosting to measure.
+//! tables, its folder the plots, `target/compare.json` the figures, `target/bench.json` the ratios.
+//! `COMPARE_RATE` (visits per second), `COMPARE_ROUNDS`, and of each hosting in each round
+//! `COMPARE_WARMUP_SECONDS`, `COMPARE_FULL_SECONDS` and `COMPARE_SECONDS` change the run;
+//! `COMPARE_ONLY` names the only hosting to measure. As it is, it takes some eleven minutes.
 //!
 //! The generator is this project's own, because it has to be open-loop, follow redirections with
 //! cookies, mix what visitors do, and come from the registries alone: oha and wrk2 send the same
@@ -20,8 +20,11 @@ mod processes;
 mod report;
 mod shop;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use calls::Calls;
 use hosting::{HOSTINGS, Hosting, Running};
@@ -68,10 +71,10 @@ fn main() -> Result<(), Failure> {
     let seconds = |variable, default| Duration::from_secs(number(variable, default));
     let plan = Plan {
         arrivals_per_second: number("COMPARE_RATE", 160),
-        rounds: number("COMPARE_ROUNDS", 3),
+        rounds: number("COMPARE_ROUNDS", 5),
         warmup: seconds("COMPARE_WARMUP_SECONDS", 5),
         full: seconds("COMPARE_FULL_SECONDS", 5),
-        fixed: seconds("COMPARE_SECONDS", 10),
+        fixed: seconds("COMPARE_SECONDS", 15),
     };
     let only = std::env::var("COMPARE_ONLY").ok();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -98,6 +101,10 @@ fn main() -> Result<(), Failure> {
     json["calls"] = calls.json();
     let json = serde_json::to_string_pretty(&json)?;
     std::fs::write(root.join("target/compare.json"), json)?;
+    merge(
+        &root.join("target/bench.json"),
+        [figures.ratios(), calls.ratios()],
+    )?;
     if let Some(file) = report {
         let calls = calls.document(file.parent().unwrap_or(Path::new(".")))?;
         std::fs::write(file, figures.document(&plan, &root, &calls)?)?;
@@ -107,6 +114,19 @@ fn main() -> Result<(), Failure> {
     if lost > 0 {
         return Err(format!("{lost} requests were lost or answered wrongly").into());
     }
+    Ok(())
+}
+
+/// Writes figures beside those of other names that the file of the benchmark holds.
+fn merge(file: &Path, figures: [Value; 2]) -> Result<(), Failure> {
+    let mut all: BTreeMap<String, Value> = match std::fs::read(file) {
+        Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
+        Err(_) => BTreeMap::new(),
+    };
+    for figures in figures {
+        all.extend(figures.as_object().cloned().unwrap_or_default());
+    }
+    std::fs::write(file, serde_json::to_string_pretty(&all)? + "\n")?;
     Ok(())
 }
 

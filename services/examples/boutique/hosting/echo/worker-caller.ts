@@ -1,7 +1,7 @@
 import { type Echo, run } from "../../../echo/caller/src/logic";
 
 export default {
-  async fetch(request: Request, env: { ECHO: { echo: Echo } }): Promise<Response> {
-    return new Response(await run(request.url, (data) => env.ECHO.echo(data)));
+  async fetch(request: Request, env: { ECHO: Echo }): Promise<Response> {
+    return new Response(await run(request.url, env.ECHO));
   },
 };

@@ -1,7 +1,13 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
+import type { Answer, Bytes, Token } from "../../../echo/caller/src/logic";
+import { check } from "../../../echo/echo/src/logic";
 
 export class EchoService extends WorkerEntrypoint {
-  async echo(data: Uint8Array): Promise<Uint8Array> {
-    return data;
+  async check(params: Token): Promise<Answer> {
+    return check(params);
+  }
+
+  async echo({ data }: Bytes): Promise<Bytes> {
+    return { data };
   }
 }
