@@ -41,8 +41,8 @@ const ASKERS: u32 = 2;
 const ASK_PAUSE: Duration = Duration::from_millis(5);
 /// Requests of each connection before anything is measured, as fast as they are answered. V8
 /// optimises what ran some thousand times, once more if it takes another path then, and holds the
-/// shard for up to 40 ms while it does: no neighbour is to blame for that. So every other request
-/// goes to a twin of the neighbour, that fails as the neighbour will.
+/// shard for up to 40 ms while it does: no neighbour is to blame for that. So two requests of three
+/// go to the neighbour, which does nothing yet, and to a twin of it, that fails as it will.
 const WARM_UP_REQUESTS: usize = 10_000;
 /// Less of it where the twin takes long to fail.
 const WARM_UP_AT_MOST: Duration = Duration::from_secs(10);
@@ -75,6 +75,7 @@ export class GoodService { work({ way }) { return { text: `${way} work` }; } }
 /// What the neighbours do, until they are ended.
 const BAD: &str = "
 const ways = {
+  rests() {},
   loops() { for (;;); },
   allocates() { const a = []; for (;;) a.push({ i: a.length, list: [1, 2, 3] }); },
   buffers() { const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1)); },
@@ -242,7 +243,8 @@ fn programs() -> Result<Vec<Arc<Program>>, Error> {
 }
 
 fn warm_up(address: SocketAddr, kind: &str) -> io::Result<()> {
-    let paths = [GOOD_PATH.to_owned(), format!("TWIN/{kind}")];
+    let twin = format!("TWIN/{kind}");
+    let paths = [GOOD_PATH, &twin, "BAD/rests"].map(str::to_owned);
     let ask = move || -> io::Result<()> {
         let mut client = Client::connect(address)?;
         let end = Instant::now() + WARM_UP_AT_MOST;

@@ -1,14 +1,25 @@
 //! An isolate's mail: calls and results that wait to be handed to JavaScript.
+//!
+//! Mail goes into the in-ring at once while that has room. What has none waits in a [`Backlog`],
+//! where requests take turns: one that floods a service with calls waits for itself, and others'
+//! calls do not wait behind all of them.
 
-use std::collections::VecDeque;
+mod backlog;
 
 use super::Segment;
 use super::memory::Memory;
 use super::wire::{CHUNK_BYTES, FIRST_CHUNK_BYTES, Record, RecordKind, Wire};
+use backlog::Backlog;
 
-/// A record on its way in, with the segments that moved with it.
+/// Records that a small message may take: its own, and one that says where its chunk is.
+const RECORDS_PER_MESSAGE: usize = 2;
+
+/// A record on its way in.
 struct Delivery {
     record: Record,
+    /// A small segment 0, which is yet to be copied to where this isolate can read it.
+    small: Option<Box<[u8]>>,
+    /// Segments that moved with it.
     moved: Vec<Segment>,
 }
 
@@ -18,40 +29,47 @@ struct Delivery {
 pub(super) struct Inbox {
     /// What moved with the records in the in-ring, in their order.
     moved: Vec<Segment>,
-    overflow: VecDeque<Delivery>,
+    backlog: Backlog,
     /// Where the next small message is copied to; JavaScript maps it by a `Chunk` record.
     chunk: Option<Memory>,
     chunk_used: usize,
 }
 
 impl Inbox {
-    /// Deliveries that wait behind the ring.
+    /// Records that wait behind the ring.
     pub(super) fn overflowing(&self) -> usize {
-        self.overflow.len()
+        self.backlog.len()
     }
 
-    /// Puts a delivery where its turn to be read comes: `ring` is the ring that may be written now.
-    pub(super) fn put(&mut self, record: Record, moved: Vec<Segment>, ring: Option<&Wire>) {
-        if let Some(wire) = ring
-            && self.overflow.is_empty()
-            && wire.put(&record)
-        {
-            if !moved.is_empty() {
-                self.moved.extend(moved);
+    /// Puts a record where its turn to be read comes, with its segment 0 if that is small, which is
+    /// copied, and with what moved. `ring` is the ring that may be written now.
+    #[inline]
+    pub(super) fn put(
+        &mut self,
+        record: Record,
+        small: Option<&[u8]>,
+        moved: Vec<Segment>,
+        ring: Option<&Wire>,
+    ) {
+        match ring {
+            Some(wire) if self.backlog.is_empty() && wire.room() >= RECORDS_PER_MESSAGE => {
+                self.hand(record, small, moved, wire);
             }
-        } else {
-            self.overflow.push_back(Delivery { record, moved });
+            _ => self.backlog.push(Delivery {
+                record,
+                small: small.map(Into::into),
+                moved,
+            }),
         }
     }
 
     /// Fills the ring for a turn, and returns what moved with its records.
     pub(super) fn open(&mut self, wire: &Wire) -> Vec<Segment> {
-        while let Some(delivery) = self.overflow.front()
-            && wire.put(&delivery.record)
+        while !self.backlog.is_empty()
+            && wire.room() >= RECORDS_PER_MESSAGE
+            && let Some(next) = self.backlog.pop()
         {
-            if let Some(delivery) = self.overflow.pop_front() {
-                self.moved.extend(delivery.moved);
-            }
+            self.hand(next.record, next.small.as_deref(), next.moved, wire);
         }
         std::mem::take(&mut self.moved)
     }
@@ -61,8 +79,22 @@ impl Inbox {
         self.moved = moved;
     }
 
+    /// Puts a record into the ring, which has room for it.
+    #[inline]
+    fn hand(&mut self, mut record: Record, small: Option<&[u8]>, moved: Vec<Segment>, wire: &Wire) {
+        if let Some(bytes) = small {
+            // Both are at most a chunk's size, or at most the outbox's for a chunk of its own.
+            record.offset = self.copy_in(bytes, wire) as i32;
+            record.length = bytes.len() as i32;
+        }
+        wire.put(&record);
+        if !moved.is_empty() {
+            self.moved.extend(moved);
+        }
+    }
+
     /// Copies `bytes` into the receive chunk, taking a new chunk if they do not fit.
-    pub(super) fn copy_in(&mut self, bytes: &[u8], ring: Option<&Wire>) -> usize {
+    fn copy_in(&mut self, bytes: &[u8], wire: &Wire) -> usize {
         if let Some(chunk) = &self.chunk
             && chunk.write(self.chunk_used, bytes)
         {
@@ -75,21 +107,15 @@ impl Inbox {
         let chunk_bytes = self.chunk.as_ref().map_or(FIRST_CHUNK_BYTES, next);
         let chunk = Memory::new(chunk_bytes.max(bytes.len()));
         chunk.write(0, bytes);
-        let record = Record {
-            kind: RecordKind::Chunk,
-            id: (0, 0),
-            target: 0,
-            root: (0, 0),
-            offset: 0,
-            length: 0,
+        wire.put(&Record {
             segments: 1,
-        };
-        let moved = vec![Segment {
+            ..Record::bare(RecordKind::Chunk)
+        });
+        self.moved.push(Segment {
             store: chunk.store().clone(),
             base: 0,
             end: 0,
-        }];
-        self.put(record, moved, ring);
+        });
         self.chunk = Some(chunk);
         self.chunk_used = bytes.len();
         0

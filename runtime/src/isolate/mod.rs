@@ -449,22 +449,16 @@ impl Isolate {
             Schedule::Idle | Schedule::Queued => Some(&self.wire),
             Schedule::Running | Schedule::Condemned => None,
         };
-        let mut inbox = self.inbox.borrow_mut();
-        match segment0 {
+        let small = match segment0 {
             Segment0::Moved(length) => {
                 record.offset = MOVED;
                 record.length = length;
+                None
             }
-            Segment0::Small(bytes) => {
-                let offset = inbox.copy_in(bytes, ring);
-                // Both are at most a chunk's size, or at most the outbox's for a chunk of its own.
-                record.offset = offset as i32;
-                record.length = bytes.len() as i32;
-            }
-        }
+            Segment0::Small(bytes) => Some(bytes),
+        };
         record.segments = i32::try_from(moved.len()).unwrap_or(i32::MAX);
-        inbox.put(record, moved, ring);
-        drop(inbox);
+        self.inbox.borrow_mut().put(record, small, moved, ring);
         self.wake();
     }
 
@@ -481,7 +475,9 @@ impl Isolate {
             Schedule::Idle | Schedule::Queued => Some(&self.wire),
             Schedule::Running | Schedule::Condemned => None,
         };
-        self.inbox.borrow_mut().put(record, Vec::new(), ring);
+        let mut inbox = self.inbox.borrow_mut();
+        inbox.put(record, None, Vec::new(), ring);
+        drop(inbox);
         if self.queued() > NOTES_PER_TURN {
             self.wake();
         }

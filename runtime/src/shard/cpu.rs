@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use isolith_capnp::error_capnp::call_error::Kind;
 
 use super::Shard;
+use super::party::Party;
 use super::watchdog::{DEAF, LOOK};
 use crate::error::CallError;
 use crate::isolate::keys::RootKey;
@@ -179,7 +180,9 @@ impl Shard {
         let is_new = self.ledger.turn.get() != turn;
         let used = self.ledger.charge(turn, self.watch.asked());
         isolate.charge(used);
-        self.ready.borrow_mut().charge(isolate.slot, used);
+        let flooder = root.and_then(|root| self.flooder(isolate, root));
+        let payer = flooder.as_ref().map_or(isolate.slot, Party::slot);
+        self.ready.borrow_mut().charge(payer, used);
         let roots = self.roots.borrow();
         let mut usage = isolate.usage.borrow_mut();
         if is_new {
@@ -196,6 +199,20 @@ impl Shard {
             Standing::WithinBudget => {}
             Standing::Overtaken => usage.forgive(root, budget),
             Standing::Overran => return Some(cut(cpu_exceeded(isolate, budget))),
+        }
+        if let Some(Party::Isolate(caller)) = &flooder
+            && !Rc::ptr_eq(caller, isolate)
+        {
+            let budget = self.budget(caller);
+            let mut usage = caller.usage.borrow_mut();
+            if usage.add(root, used, |root| !roots.contains(root)) > budget + LOOK {
+                let error = flood_exceeded(caller, budget);
+                return Some(Cut {
+                    error: error.in_bundle(caller.program.id()),
+                    root,
+                    reach: Reach::Request,
+                });
+            }
         }
         let deadline = roots.deadline(root?)?;
         (Instant::now() > deadline).then(|| {
@@ -221,6 +238,15 @@ impl Shard {
 
 fn is_loading(isolate: &Isolate) -> bool {
     isolate.life.get() == Life::Loading || isolate.gate.state() == GateState::Replacing
+}
+
+fn flood_exceeded(caller: &Isolate, budget: Duration) -> CallError {
+    let (ms, service) = (budget.as_millis(), &caller.program.id().service);
+    let text = format!(
+        "{service} and the calls that it had under way here for one request used more CPU time \
+         than its cpu_ms_per_request ({ms}) allows, and were ended; make fewer calls at once"
+    );
+    CallError::host(Kind::CpuExceeded, text)
 }
 
 fn cpu_exceeded(isolate: &Isolate, budget: Duration) -> CallError {

@@ -35,7 +35,7 @@ impl Shard {
         let flooder = match in_turn > used / 2 {
             // A call that takes long, and no flood of short ones.
             true => None,
-            false => self.flooder(isolate, cut),
+            false => cut.root.and_then(|root| self.flooder(isolate, root)),
         };
         match flooder {
             None => self.strike(isolate, used),
@@ -45,7 +45,8 @@ impl Shard {
                 if let Party::Isolate(caller) = caller
                     && caller.program.id().service != self.entry
                 {
-                    self.strike(&caller, used);
+                    let of_request = cut.root.map(|root| caller.usage.borrow().of(root));
+                    self.strike(&caller, used.max(of_request.unwrap_or_default()));
                 }
             }
         }
@@ -79,10 +80,14 @@ impl Shard {
         }
     }
 
-    /// Who is to blame instead of `isolate`, whose code was ended: a caller whose request has
-    /// [`FLOOD_CALLS`] calls or more under way there.
-    fn flooder(&self, isolate: &Rc<Isolate>, cut: &Cut) -> Option<Party> {
-        let root = cut.root?;
+    /// Who is to pay instead of `isolate` for what it computes for `root`: a caller that has
+    /// [`FLOOD_CALLS`] calls of it or more under way there. Takes time in proportion to all calls
+    /// on the shard, but only for a root that has so many.
+    pub(super) fn flooder(&self, isolate: &Rc<Isolate>, root: RootKey) -> Option<Party> {
+        let under_way = self.roots.borrow().get(root)?.calls();
+        if (under_way as usize) < FLOOD_CALLS {
+            return None;
+        }
         let calls = self.calls.borrow();
         let mut callers: Vec<(&Party, usize)> = Vec::new();
         let of_root = |call: &&Call| call.root == root && call.callee == *isolate;
