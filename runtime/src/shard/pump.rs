@@ -13,7 +13,7 @@ use crate::platform::ForegroundTask;
 /// Yielding polls the operating system for events, which costs as much as several turns.
 const STRETCH: Duration = Duration::from_micros(300);
 /// Turns after which the loop looks at the clock.
-const TURNS_PER_LOOK: usize = 16;
+const TURNS_PER_LOOK: usize = 32;
 
 /// Why a stretch of turns ended.
 #[derive(PartialEq, Eq)]
