@@ -20,7 +20,7 @@ const IN_FLIGHT: [u64; 4] = [1, 4, 16, 64];
 const LENGTH: Duration = Duration::from_millis(150);
 /// The median of so many counts.
 const TIMES: usize = 5;
-const WARMUP: Duration = Duration::from_secs(1);
+const WARMUP: Duration = Duration::from_secs(2);
 const NODE: &str = "services/examples/boutique/hosting";
 
 /// Who calls whom.
@@ -98,8 +98,8 @@ impl Calls {
             // Until the code is compiled.
             let started = Instant::now();
             while started.elapsed() < WARMUP {
-                ask(address, "/?bytes=64&inFlight=1&calls=200")?;
-                ask(address, "/?inFlight=1&calls=200")?;
+                ask(address, "/?bytes=64&inFlight=1&calls=1000")?;
+                ask(address, "/?inFlight=1&calls=1000")?;
             }
             let sizes = BYTES.iter().map(|&bytes| Passes::Bytes(bytes));
             let by_bytes = sizes.map(|passes| ns_per_call(address, passes, 1));
