@@ -1,7 +1,7 @@
 //! What a bundle brings to a runtime, made ready once and shared by all shards.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use isolith_capnp::javascript;
 use isolith_capnp::model::Schema;
@@ -11,6 +11,7 @@ use isolith_versions::{BundleFacts, BundleId};
 
 use crate::config::{Given, Grants, Secret};
 use crate::error::LoadError;
+use crate::isolate::Compiled;
 use crate::native::NativeCode;
 use crate::outbound::Rules;
 
@@ -24,6 +25,8 @@ pub(crate) struct Program {
     pub(crate) source_map: Option<sourcemap::SourceMap>,
     /// JavaScript that reads and encodes the messages of its interfaces; `None` if it has none.
     pub(crate) bindings: Option<Arc<str>>,
+    /// What V8 compiled of both, if somebody had it do so.
+    pub(crate) compiled: OnceLock<Compiled>,
     /// For each export of `facts`, in order, the class that serves it.
     pub(crate) classes: Vec<String>,
     /// Variables and their values: strings on `env`.
@@ -68,6 +71,7 @@ impl Program {
             source: module.source.into(),
             source_map,
             bindings: bindings(bundle).map_err(refuse)?.map(Into::into),
+            compiled: OnceLock::new(),
             classes: bundle
                 .exports()
                 .iter()
@@ -90,6 +94,7 @@ impl Program {
             source: "".into(),
             source_map: None,
             bindings: None,
+            compiled: OnceLock::new(),
             classes: Vec::new(),
             vars: Vec::new(),
             secrets: Vec::new(),

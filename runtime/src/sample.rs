@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use isolith_capnp::{javascript, model::Schema};
@@ -96,6 +96,7 @@ impl SampleSchema {
             source: sample.source.into(),
             source_map: None,
             bindings: Some(javascript::generate(&self.0, &interfaces)?.into()),
+            compiled: OnceLock::new(),
             classes: sample
                 .exports
                 .iter()

@@ -3,6 +3,8 @@
 use std::ffi::c_char;
 use std::sync::Arc;
 
+use v8::script_compiler::{self, CachedData, CompileOptions, NoCacheReason, Source};
+
 /// Runs a test's script.
 #[cfg(test)]
 pub(crate) fn run_script<'s>(
@@ -15,26 +17,75 @@ pub(crate) fn run_script<'s>(
     v8::Script::compile(scope, source, Some(&origin))?.run(scope)
 }
 
+/// A module whose text other isolates have, too; `compiled` is its code cache.
 pub(crate) fn compile_module<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     name: &str,
-    source: &Arc<str>,
+    text: &Arc<str>,
+    compiled: Option<&[u8]>,
 ) -> Option<v8::Local<'s, v8::Module>> {
-    let source = shared_text(scope, source)?;
-    let origin = origin(scope, name, true)?;
-    let mut source = v8::script_compiler::Source::new(source, Some(&origin));
-    v8::script_compiler::compile_module(scope, &mut source)
+    let (mut source, options) = source(scope, name, text, true, compiled)?;
+    script_compiler::compile_module2(scope, &mut source, options, NoCacheReason::NoReason)
 }
 
-/// Runs a script whose text other isolates run, too.
+/// Runs a script whose text other isolates run, too; `compiled` is its code cache.
 pub(crate) fn run_shared_script<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     name: &str,
-    source: &Arc<str>,
+    text: &Arc<str>,
+    compiled: Option<&[u8]>,
 ) -> Option<v8::Local<'s, v8::Value>> {
-    let source = shared_text(scope, source)?;
-    let origin = origin(scope, name, false)?;
-    v8::Script::compile(scope, source, Some(&origin))?.run(scope)
+    let (mut source, options) = source(scope, name, text, false, compiled)?;
+    let script = script_compiler::compile(scope, &mut source, options, NoCacheReason::NoReason)?;
+    script.run(scope)
+}
+
+/// The code cache of a module, with all of its functions. Runs nothing.
+pub(crate) fn precompile_module(
+    scope: &mut v8::PinScope<'_, '_>,
+    text: &Arc<str>,
+) -> Option<Box<[u8]>> {
+    let (mut source, _) = source(scope, "", text, true, None)?;
+    let (eager, no_reason) = (CompileOptions::EagerCompile, NoCacheReason::NoReason);
+    let module = script_compiler::compile_module2(scope, &mut source, eager, no_reason)?;
+    let cache = module
+        .get_unbound_module_script(scope)
+        .create_code_cache()?;
+    Some(cache.to_vec().into())
+}
+
+/// The code cache of a script, with all of its functions. Runs nothing.
+pub(crate) fn precompile_script(
+    scope: &mut v8::PinScope<'_, '_>,
+    text: &Arc<str>,
+) -> Option<Box<[u8]>> {
+    let (mut source, _) = source(scope, "", text, false, None)?;
+    let (eager, no_reason) = (CompileOptions::EagerCompile, NoCacheReason::NoReason);
+    let script = script_compiler::compile_unbound_script(scope, &mut source, eager, no_reason)?;
+    Some(script.create_code_cache()?.to_vec().into())
+}
+
+/// What V8 compiles a text from, and how. A cache that does not fit is as good as none.
+fn source(
+    scope: &mut v8::PinScope<'_, '_>,
+    name: &str,
+    text: &Arc<str>,
+    is_module: bool,
+    compiled: Option<&[u8]>,
+) -> Option<(Source, CompileOptions)> {
+    let text = shared_text(scope, text)?;
+    let origin = origin(scope, name, is_module)?;
+    Some(match compiled {
+        Some(compiled) => {
+            let compiled = CachedData::new(compiled);
+            let source = Source::new_with_cached_data(text, Some(&origin), compiled);
+            (source, CompileOptions::ConsumeCodeCache)
+        }
+        None => (
+            Source::new(text, Some(&origin)),
+            CompileOptions::NoCompileOptions,
+        ),
+    })
 }
 
 /// A string whose text stays outside of the isolate's heap, and is shared with whoever else has

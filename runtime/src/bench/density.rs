@@ -14,6 +14,7 @@ use isolith_versions::{RoutingTable, ServiceName};
 use serde::{Deserialize, Serialize};
 
 use crate::capacity::{self, Capacity};
+use crate::isolate;
 use crate::limits::Limits;
 use crate::program::Program;
 use crate::sample::{Sample, SampleSchema, serve_samples, solve_samples};
@@ -222,6 +223,8 @@ async fn measure(services: u32, bare: &Bare) -> Result<Figures, Error> {
         .into_iter()
         .chain(greeters.iter().cloned())
         .collect();
+    // As a deployment does before it loads anything.
+    isolate::compile(&programs);
     eprintln!("resolving {services} edges");
     let set = solve_samples(&programs, "driver")?;
     drop(programs);

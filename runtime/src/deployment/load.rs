@@ -11,6 +11,7 @@ use isolith_versions::{Digest, VersionSet};
 use super::{Deployment, Refused, blocking, refused};
 use crate::capacity::Capacity;
 use crate::error::LoadError;
+use crate::isolate;
 use crate::program::Program;
 
 /// What a shard may take on top of evaluating bundles: it may be in the middle of a long turn.
@@ -91,6 +92,7 @@ impl Deployment {
                 return Err(reason);
             }
             let mut programs = BTreeMap::new();
+            let mut made = Vec::new();
             let mut failures = Vec::new();
             for facts in sets.iter().flat_map(|set| set.bundles()) {
                 let digest = facts.id.digest;
@@ -109,14 +111,19 @@ impl Deployment {
                         .map_err(|error| Refused(error.to_string()))?,
                 };
                 match given.program(&bundle) {
-                    Ok(program) => drop(programs.insert(digest, Arc::new(program))),
+                    Ok(program) => {
+                        let program = Arc::new(program);
+                        made.push(Arc::clone(&program));
+                        programs.insert(digest, program);
+                    }
                     Err(error) => failures.push(error),
                 }
             }
-            match report(failures) {
-                Some(reason) => Err(reason),
-                None => Ok(programs),
+            if let Some(reason) = report(failures) {
+                return Err(reason);
             }
+            isolate::compile(&made);
+            Ok(programs)
         })
         .await
     }

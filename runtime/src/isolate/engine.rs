@@ -260,6 +260,7 @@ impl Engine {
     ) -> Result<(), LoadError> {
         let facts = Facts::of(program, limits);
         let may_eval = program.grants.eval;
+        let compiled = program.compiled.get();
         self.with(|scope, handles| {
             let context = scope.get_current_context();
             context.set_allow_generation_from_strings(may_eval);
@@ -267,7 +268,10 @@ impl Engine {
             let rings = v8::ArrayBuffer::with_backing_store(scope, wire.rings().store());
             let outbox = v8::ArrayBuffer::with_backing_store(scope, wire.outbox().store());
             let bindings = match &program.bindings {
-                Some(source) => run_shared_script(scope, "isolith:bindings", source)?,
+                Some(source) => {
+                    let compiled = compiled.and_then(|compiled| compiled.bindings.as_deref());
+                    run_shared_script(scope, "isolith:bindings", source, compiled)?
+                }
                 None => v8::undefined(scope).into(),
             };
             let attach = v8::Local::new(scope, &handles.glue.attach);
@@ -289,7 +293,9 @@ impl Engine {
         let compiled = self.with(|scope, handles| {
             // With a message: the stack of a syntax error does not know the place.
             v8::tc_scope!(let scope, scope);
-            let module = compile_module(scope, &name, &program.source);
+            let compiled = program.compiled.get();
+            let compiled = compiled.and_then(|compiled| compiled.module.as_deref());
+            let module = compile_module(scope, &name, &program.source, compiled);
             let Some(module) =
                 module.filter(|it| it.instantiate_module(scope, resolve_nothing).is_some())
             else {

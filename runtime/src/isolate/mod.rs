@@ -7,6 +7,7 @@
 
 mod blank;
 mod blobs;
+mod compiled;
 mod cut;
 mod engine;
 mod exchange;
@@ -47,6 +48,7 @@ use crate::program::Program;
 use crate::shard::Usage;
 pub(crate) use blank::Blank;
 use blobs::Blobs;
+pub(crate) use compiled::{Compiled, compile};
 use cut::SharedFuse;
 pub(crate) use cut::{Cut, Reach, request_look};
 use engine::Engine;
