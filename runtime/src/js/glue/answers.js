@@ -338,7 +338,8 @@
   }
 
   // The results of a question have come.
-  function answered(id, body) {
+  withMessage[ANSWER] = function answered(at, kind, body) {
+    const id = rings[at + 1];
     const question = pending[id];
     closeQuestion(question);
     post(FINISH, id, 0, 0, 0, 0, 0, 0, 0);
@@ -353,7 +354,7 @@
     }
     question.body = body;
     question.resolve(results);
-  }
+  };
 
   // What services see of a question: a thenable, with members for the capabilities to come. The
   // generated code has a class for each method's; by its prototype, what gives an answer's question.

@@ -90,20 +90,27 @@
   // Where the TO record before this call said that it goes.
   let toKind = 0, toLow = 0, toHigh = 0, toPath = 0, toFlags = 0, toInterfaceLow = 0, toInterfaceHigh = 0;
 
-  function serveTo(word, frame, body) {
+  const frameAt = (at) => new Frame(rings[at + 4], rings[at + 5], rings[at + 1], rings[at + 2]);
+
+  withMessage[CALL_TO] = function serveTo(at, kind, body) {
+    const word = rings[at + 3];
+    const frame = frameAt(at);
     const kept = (toFlags & KEEP) === 0 ? null : keep(frame, (toFlags & WANTED) !== 0);
     const method = new Named(toInterfaceLow, toInterfaceHigh, word & 0xffff);
     const address = new Address(toKind, toLow, toHigh, toPath, word, method);
     if (body.caps === null) deliver(address, frame, body, kept);
     else serveToKnown(address, frame, body, kept);
-  }
+  };
 
   // A call of a method of an export's own, whose answer is kept.
-  function serveAsk(target, frame, body, isWanted) {
-    const kept = keep(frame, isWanted);
+  function serveAsk(at, kind, body) {
+    const target = rings[at + 3];
+    const frame = frameAt(at);
+    const kept = keep(frame, kind === ASK_WANTED);
     if (body.caps === null) runOwn(target, frame, body, kept);
     else serveAskKnown(target, frame, body, kept);
   }
+  withMessage[ASK] = withMessage[ASK_WANTED] = serveAsk;
 
   function serveAskKnown(target, frame, body, kept) {
     whenKnown(body.caps, () => runOwn(target, frame, body, kept));
@@ -129,7 +136,7 @@
   function serveThen(at) {
     const word = rings[at + 3];
     const flags = word >>> THEN_FLAGS;
-    const frame = new Frame(rings[at + 4], rings[at + 5], rings[at + 1], rings[at + 2]);
+    const frame = frameAt(at);
     const kept = (flags & KEEP) === 0 ? null : keep(frame, (flags & WANTED) !== 0);
     const path = extend(0, (word >>> THEN_POINTER) & 0xff);
     const from = keptFor(rings[at + 6]);
@@ -405,7 +412,7 @@
   }
   setPrototypeOf(Passage.prototype, null);
 
-  function control(kind, at) {
+  function control(at, kind) {
     const low = rings[at + 1];
     const high = rings[at + 2];
     const target = rings[at + 3];
@@ -436,6 +443,9 @@
       ended(rootLow, rootHigh);
     }
   }
+
+  for (let kind = CHUNK + 1; kind < THEN; kind++) bare[kind] = control;
+  bare[THEN] = serveThen;
 
   function pulled(low, high) {
     const kept = keptAt(low, high);
