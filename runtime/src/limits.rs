@@ -76,8 +76,9 @@ pub(crate) struct Limits {
     /// no request.
     #[serde(deserialize_with = "within::<_, _, 1, 600_000>")]
     pub(crate) cpu_ms_per_request: u32,
-    /// CPU time of requests that had to be ended, in one isolate and within ten seconds or so: past
-    /// it the isolate is held back.
+    /// CPU time of requests that had to be ended, or got no memory any more, in one isolate and
+    /// within ten seconds or so: past it the isolate is held back. At least one and a half times
+    /// what one of its requests may use, so that one overrun is always forgiven.
     #[serde(deserialize_with = "within::<_, _, 1, 600_000>")]
     pub(crate) cpu_ms_wasted: u32,
     /// CPU time of one turn while a bundle loads.

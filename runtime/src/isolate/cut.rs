@@ -14,6 +14,7 @@ use std::rc::Rc;
 use super::heap::MemoryGuard;
 use super::keys::{RootKey, from_words};
 use super::native::Owner;
+use super::{Home, Isolate};
 use crate::error::CallError;
 
 /// Why execution was ended, for those whom it concerns.
@@ -72,8 +73,28 @@ pub(crate) fn request_look(handle: &v8::IsolateHandle, turn: u64) {
     handle.request_interrupt(look, turn as usize as *mut c_void);
 }
 
+/// Says that a buffer is about to be refused to what `handle`'s isolate runs: its turn's time is
+/// wasted. Heard as a look is.
+pub(super) fn request_waste(handle: &v8::IsolateHandle) {
+    handle.request_interrupt(waste, std::ptr::null_mut());
+}
+
+unsafe extern "C" fn look(isolate: v8::UnsafeRawIsolatePtr, turn: *mut c_void) {
+    let turn = turn as usize as u64;
+    look_by(isolate, |home, owner, root| home.look(owner, turn, root));
+}
+
+unsafe extern "C" fn waste(isolate: v8::UnsafeRawIsolatePtr, _: *mut c_void) {
+    look_by(isolate, |home, owner, root| home.waste(owner, root));
+}
+
+/// Ends what runs if `home` says so.
+///
 /// Runs on the isolate's thread, on top of its JavaScript, and so calls none itself.
-unsafe extern "C" fn look(mut isolate: v8::UnsafeRawIsolatePtr, turn: *mut c_void) {
+fn look_by(
+    mut isolate: v8::UnsafeRawIsolatePtr,
+    ask: impl FnOnce(&dyn Home, &Rc<Isolate>, Option<RootKey>) -> Option<Cut>,
+) {
     // SAFETY: V8 gives the isolate that it interrupted, on its own thread.
     let isolate = unsafe { v8::Isolate::ref_from_raw_isolate_ptr_mut_unchecked(&mut isolate) };
     // Absent while the isolate is still being made.
@@ -101,7 +122,7 @@ unsafe extern "C" fn look(mut isolate: v8::UnsafeRawIsolatePtr, turn: *mut c_voi
         let scope = &mut v8::ContextScope::new(scope, context);
         current_root(scope)
     };
-    if let Some(cut) = home.look(&owner, turn as usize as u64, root) {
+    if let Some(cut) = ask(&*home, &owner, root) {
         owner.fuse.blow(cut);
         isolate.terminate_execution();
     }

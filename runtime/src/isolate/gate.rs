@@ -1,9 +1,9 @@
 //! Whether an isolate takes work: the breaker in front of one that keeps failing.
 //!
 //! Each time that an isolate's code has to be ended costs everybody on its shard the time until
-//! then. A little of that is forgiven; past it the isolate is *held back*: what is asked of it
-//! fails at once, for a second at first and twice as long each time, then one request is let
-//! through to see.
+//! then, and so does each time that it runs until it gets no memory any more. A little of that is
+//! forgiven; past it the isolate is *held back*: what is asked of it fails at once, for a second at
+//! first and twice as long each time, then one request is let through to see.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -65,8 +65,8 @@ pub(crate) struct Gate {
     hold: Cell<Duration>,
     /// Times that the code was ended, since the start.
     ended: Cell<u64>,
-    /// The CPU time that it had used then.
-    ended_cpu: Cell<Duration>,
+    /// The CPU time that it has wasted, since the start.
+    wasted_cpu: Cell<Duration>,
 }
 
 impl Default for Gate {
@@ -76,7 +76,7 @@ impl Default for Gate {
             wasted: Cell::default(),
             hold: Cell::new(FIRST_HOLD),
             ended: Cell::new(0),
-            ended_cpu: Cell::default(),
+            wasted_cpu: Cell::default(),
         }
     }
 }
@@ -124,9 +124,9 @@ impl Gate {
         }
     }
 
-    /// The CPU time that code had used when it was ended, since the start.
-    pub(crate) fn ended_cpu(&self) -> Duration {
-        self.ended_cpu.get()
+    /// The CPU time that the isolate has wasted, since the start.
+    pub(crate) fn wasted_cpu(&self) -> Duration {
+        self.wasted_cpu.get()
     }
 
     /// What a request may use of the CPU time that it otherwise has: less if it is let through to
@@ -152,7 +152,23 @@ impl Gate {
     /// held back for that.
     pub(crate) fn strike(&self, used: Duration, most: Duration, now: Instant) -> Option<Duration> {
         self.ended.set(self.ended.get() + 1);
-        self.ended_cpu.set(self.ended_cpu.get() + used);
+        self.charge(used, used.max(LEAST_WASTE), most, now)
+    }
+
+    /// As [`strike`](Self::strike), for code that goes on, though what it did was in vain.
+    pub(crate) fn waste(&self, used: Duration, most: Duration, now: Instant) -> Option<Duration> {
+        self.charge(used, used, most, now)
+    }
+
+    /// `used` was wasted, and counts as so much.
+    fn charge(
+        &self,
+        used: Duration,
+        counted: Duration,
+        most: Duration,
+        now: Instant,
+    ) -> Option<Duration> {
+        self.wasted_cpu.set(self.wasted_cpu.get() + used);
         let (before, at) = self.wasted.get();
         let forgiven = at.map_or(Duration::ZERO, |at| {
             now.saturating_duration_since(at)
@@ -162,7 +178,7 @@ impl Gate {
         if left.is_zero() {
             self.hold.set(FIRST_HOLD);
         }
-        let wasted = left + used.max(LEAST_WASTE);
+        let wasted = left + counted;
         self.wasted.set((wasted, Some(now)));
         let on_trial = matches!(self.state.get(), GateState::Trial { .. });
         if wasted < most && !on_trial {
@@ -209,6 +225,15 @@ mod tests {
         assert_eq!(gate.strike(60 * MS, WASTE, later), Some(FIRST_HOLD));
         assert_eq!(gate.ended(), 4);
         assert_eq!(gate.pass().unwrap_err().kind, Kind::Overloaded);
+    }
+
+    #[test]
+    fn what_was_in_vain_counts_and_ends_nothing() {
+        let (gate, start) = (Gate::default(), Instant::now());
+        assert_eq!(gate.waste(MS, WASTE, start), None);
+        assert_eq!(gate.waste(80 * MS, WASTE, start), None);
+        assert_eq!(gate.waste(80 * MS, WASTE, start), Some(FIRST_HOLD));
+        assert_eq!((gate.ended(), gate.wasted_cpu()), (0, 161 * MS));
     }
 
     #[test]

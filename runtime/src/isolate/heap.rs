@@ -5,7 +5,8 @@
 //!
 //! - V8 calls [`near_limit`] when the heap is full. Execution is ended, and until it takes notice
 //!   the limit is raised step by step. The isolate's requests fail, and it is replaced.
-//! - Buffers are allocated here. One that does not fit is a `RangeError` for who asked for it.
+//! - Buffers are allocated here. One that does not fit is a `RangeError` for who asked for it, and
+//!   the time of its turn counts as wasted.
 //! - After each collection V8's own count is read. It knows of buffers that came from elsewhere,
 //!   and no longer has those that were sent away: whoever holds a buffer pays for it.
 //!
@@ -26,7 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use isolith_capnp::error_capnp::call_error::Kind;
 use isolith_versions::BundleId;
 
-use super::cut::{Cut, Reach, SharedFuse};
+use super::cut::{Cut, Reach, SharedFuse, request_waste};
 use super::stub_caches;
 use crate::error::CallError;
 use crate::park::park;
@@ -193,6 +194,9 @@ unsafe extern "C" fn near_limit(data: *mut c_void, current: usize, initial: usiz
     // V8 also calls this before it collects for a buffer for the last time. That is no matter of
     // the heap: who asked for the buffer gets a RangeError.
     if guard.meter.has_refused.swap(false, Ordering::Relaxed) {
+        if let Some(handle) = guard.handle.get() {
+            request_waste(handle);
+        }
         return current;
     }
     guard.end();

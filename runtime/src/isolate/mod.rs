@@ -95,6 +95,9 @@ pub(crate) trait Home {
     /// JavaScript of `isolate` runs for `root`, and goes on unless this says why not. Called on
     /// top of it, by an interrupt that was meant for this turn.
     fn look(&self, isolate: &Rc<Isolate>, turn: u64, root: Option<RootKey>) -> Option<Cut>;
+
+    /// Like [`look`](Self::look), at a turn whose time is wasted: it gets no memory any more.
+    fn waste(&self, isolate: &Rc<Isolate>, root: Option<RootKey>) -> Option<Cut>;
 }
 
 /// Records without haste that wait for an isolate until they get it a turn.
@@ -623,9 +626,9 @@ impl Isolate {
         self.cpu.set(self.cpu.get() + used);
     }
 
-    /// The CPU time that calls and requests took here which were not ended, on average.
+    /// The CPU time that calls and requests took here which wasted none, on average.
     pub(crate) fn usual_cpu(&self) -> Duration {
-        let used = self.cpu.get().saturating_sub(self.gate.ended_cpu());
+        let used = self.cpu.get().saturating_sub(self.gate.wasted_cpu());
         let done = self.handled.get() - self.failed.get().min(self.handled.get());
         used.checked_div(u32::try_from(done).unwrap_or(u32::MAX))
             .unwrap_or_default()

@@ -66,6 +66,8 @@ pub(super) struct Ledger {
     turn: Cell<u64>,
     /// What was charged to that turn.
     turn_used: Cell<Duration>,
+    /// The last turn whose time was wasted.
+    wasted_turn: Cell<u64>,
 }
 
 impl Ledger {
@@ -221,6 +223,18 @@ impl Shard {
                 "the deadline of the request passed while it computed, and it was ended",
             ))
         })
+    }
+
+    /// As [`charge`](Self::charge), where `isolate` gets no memory any more: most likely its turn
+    /// will come to nothing. It counts once.
+    pub(super) fn charge_waste(&self, isolate: &Rc<Isolate>, root: Option<RootKey>) -> Option<Cut> {
+        let turn = self.watch.turn();
+        let cut = self.charge(isolate, turn, root);
+        // Whoever is ended is charged for that.
+        if cut.is_none() && !is_loading(isolate) && self.ledger.wasted_turn.replace(turn) != turn {
+            self.waste(isolate, self.ledger.turn_used());
+        }
+        cut
     }
 
     /// The CPU time that one request may use in `isolate`, or that its loading may.

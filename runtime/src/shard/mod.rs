@@ -606,6 +606,10 @@ impl Home for Shard {
         self.charge(isolate, turn, root)
     }
 
+    fn waste(&self, isolate: &Rc<Isolate>, root: Option<RootKey>) -> Option<Cut> {
+        self.charge_waste(isolate, root)
+    }
+
     fn fail_call(&self, callee: &Rc<Isolate>, call: CallKey, error: CallError) {
         self.fail_answer(callee, call, error);
     }

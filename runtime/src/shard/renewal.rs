@@ -19,6 +19,8 @@ const ENDED_PER_ISOLATE: u64 = 16;
 /// Calls of one request from one caller to one callee, at once: what they cost together is the
 /// caller's doing.
 const FLOOD_CALLS: usize = 64;
+/// An overrun is noticed late, by less than half a budget.
+const FORGIVEN_OVERRUN: f64 = 1.5;
 /// How long to wait before another attempt to load a bundle that would not load again.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 
@@ -37,8 +39,9 @@ impl Shard {
             true => None,
             false => cut.root.and_then(|root| self.flooder(isolate, root)),
         };
+        let most = self.most_wasted(isolate);
         match flooder {
-            None => self.strike(isolate, used),
+            None => strike(isolate, used, most),
             Some(caller) => {
                 isolate.gate.excuse();
                 // Without the entry nothing is served; a client outside is no service to hold back.
@@ -46,7 +49,8 @@ impl Shard {
                     && caller.program.id().service != self.entry
                 {
                     let of_request = cut.root.map(|root| caller.usage.borrow().of(root));
-                    self.strike(&caller, used.max(of_request.unwrap_or_default()));
+                    let used = used.max(of_request.unwrap_or_default());
+                    strike(&caller, used, most.max(self.most_wasted(&caller)));
                 }
             }
         }
@@ -72,12 +76,18 @@ impl Shard {
         }
     }
 
-    fn strike(&self, isolate: &Isolate, used: Duration) {
+    /// Code of `isolate` goes on, but what it has `used` was in vain.
+    pub(super) fn waste(&self, isolate: &Isolate, used: Duration) {
+        let most = self.most_wasted(isolate);
+        tell(isolate, isolate.gate.waste(used, most, Instant::now()));
+    }
+
+    /// What may be wasted until somebody is held back for it: enough for one request that overruns
+    /// its budget in `isolate`.
+    fn most_wasted(&self, isolate: &Isolate) -> Duration {
         let most = Duration::from_millis(u64::from(self.limits.cpu_ms_wasted));
-        if let Some(held) = isolate.gate.strike(used, most, Instant::now()) {
-            let bundle = isolate.program.id();
-            tracing::warn!(%bundle, "it wasted too much CPU time and is held back for {held:?}");
-        }
+        let budget = isolate.cpu_ms_per_request(&self.limits);
+        most.max(Duration::from_millis(u64::from(budget)).mul_f64(FORGIVEN_OVERRUN))
     }
 
     /// Who is to pay instead of `isolate` for what it computes for `root`: a caller that has
@@ -161,6 +171,17 @@ impl Shard {
                 limit_ms: limit.as_millis(),
             }),
         }
+    }
+}
+
+fn strike(isolate: &Isolate, used: Duration, most: Duration) {
+    tell(isolate, isolate.gate.strike(used, most, Instant::now()));
+}
+
+fn tell(isolate: &Isolate, held: Option<Duration>) {
+    if let Some(held) = held {
+        let bundle = isolate.program.id();
+        tracing::warn!(%bundle, "it wasted too much CPU time and is held back for {held:?}");
     }
 }
 

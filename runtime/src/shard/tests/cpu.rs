@@ -94,6 +94,32 @@ export class FloodService {
     http: false,
 };
 
+/// Asks for more memory than there is.
+const GREEDY: Sample<'_> = Sample {
+    service: "greedy",
+    version: "1.0.0",
+    source: r#"
+const allocate = () => { const all = []; for (;;) all.push(new Uint8Array(1 << 20).fill(1)); };
+const ways = {
+  allocate,
+  probe: () => {
+    let times = 0;
+    for (let i = 0; i < 10; i++) {
+      try { new ArrayBuffer(2 ** 30); } catch (error) { times += error instanceof RangeError; }
+    }
+    return { times };
+  },
+};
+export class GreedyService {
+  compute({ way }) { return ways[way](); }
+  wait() { return { times: 7 }; }
+}
+"#,
+    exports: &[("BUSY", "Busy", "GreedyService")],
+    imports: &[],
+    http: false,
+};
+
 const WAYS: [&str; 10] = [
     "handler",
     "microtask",
@@ -211,6 +237,22 @@ fn a_deadline_ends_what_computes() {
 }
 
 #[test]
+fn one_overrun_is_forgiven_whatever_the_budget() {
+    on_shard(|| async {
+        let limits = Limits {
+            cpu_ms_per_request: 300,
+            ..Limits::ample()
+        };
+        assert!(limits.cpu_ms_wasted < limits.cpu_ms_per_request);
+        let world = serve(&[BUSY], "busy", limits).await;
+        let call = world.call_by("busy", "compute", "{\"way\": \"handler\"}", soon());
+        assert_eq!(call.await.unwrap_err().kind, Kind::CpuExceeded);
+        assert_eq!(world.isolate("busy").gate.state(), GateState::Open);
+        assert_eq!(world.call("busy", "wait", "{}").await["times"], 7);
+    });
+}
+
+#[test]
 fn an_isolate_that_keeps_failing_is_held_back_and_tried_again() {
     on_shard(|| async {
         let limits = Limits {
@@ -237,6 +279,54 @@ fn an_isolate_that_keeps_failing_is_held_back_and_tried_again() {
         tokio::time::sleep(Duration::from_millis(1_100)).await;
         assert_eq!(world.call("busy", "wait", "{}").await["times"], 7);
         assert!(!world.shard.stats().isolates.remove(0).gate.is_held());
+    });
+}
+
+fn greedy_limits() -> Limits {
+    Limits {
+        heap_mib: 64,
+        // Far more than it takes to come to the end of the memory.
+        cpu_ms_per_request: 1_000,
+        ..Limits::ample()
+    }
+}
+
+#[test]
+fn who_always_computes_until_there_is_no_memory_is_held_back() {
+    on_shard(|| async {
+        let world = serve(&[GREEDY], "greedy", greedy_limits()).await;
+        let error = loop {
+            let call = world.call_by("greedy", "compute", "{\"way\": \"allocate\"}", soon());
+            let error = call.await.unwrap_err();
+            if error.kind != Kind::Failed {
+                break error;
+            }
+            assert!(error.message.contains("RangeError"), "{error}");
+            let used = world.isolate("greedy").stats().cpu;
+            assert!(used < Duration::from_secs(20), "never held back");
+        };
+        assert_eq!(error.kind, Kind::Overloaded, "{error}");
+        let stats = world.shard.stats().isolates.remove(0);
+        assert!(stats.gate.is_held());
+        assert_eq!(stats.ended, 0);
+    });
+}
+
+#[test]
+fn who_meets_the_end_of_the_memory_once_goes_on() {
+    on_shard(|| async {
+        let world = serve(&[GREEDY], "greedy", greedy_limits()).await;
+        let probe = "{\"way\": \"probe\"}";
+        assert_eq!(world.call("greedy", "compute", probe).await["times"], 10);
+        let greedy = world.isolate("greedy");
+        assert_eq!(greedy.gate.state(), GateState::Open);
+        // Ten times in one turn, whose time counts once.
+        let (wasted, used) = (greedy.gate.wasted_cpu(), greedy.stats().cpu);
+        assert!(
+            Duration::ZERO < wasted && wasted <= used,
+            "{wasted:?} of {used:?}"
+        );
+        assert_eq!(world.call("greedy", "wait", "{}").await["times"], 7);
     });
 }
 
