@@ -240,6 +240,7 @@ impl AppConfig {
         Ok(AllGiven {
             services: all,
             trust: self.trust.of(&self.file)?,
+            most: (&self.limits).into(),
             natives: self.natives.clone(),
         })
     }

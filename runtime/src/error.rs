@@ -209,6 +209,21 @@ pub(crate) enum LoadError {
         /// The first origin that is not granted.
         origin: String,
     },
+    /// Its manifest sets a limit above what the application allows.
+    #[error(
+        "{bundle}: its manifest sets {limit} = {asked}, and the application allows {most}; lower \
+         it, or raise {limit}_max under [limits] in the application file"
+    )]
+    AsksTooMuch {
+        /// `service@version`
+        bundle: String,
+        /// The limit's name.
+        limit: &'static str,
+        /// What the manifest sets.
+        asked: u32,
+        /// What it may set.
+        most: u32,
+    },
     /// It is native, and the process does not have its code.
     #[error(
         "{bundle} is native, and this process is not built with it: serve with a binary that has \

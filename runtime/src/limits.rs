@@ -67,6 +67,9 @@ pub(crate) struct Limits {
     /// The JavaScript heap of an isolate whose bundle sets no limit of its own.
     #[serde(deserialize_with = "within::<_, _, 8, 4_096>")]
     pub(crate) heap_mib: u32,
+    /// What a bundle's manifest may set as its `heap_mib`; a bundle that asks for more is refused.
+    #[serde(deserialize_with = "within::<_, _, 8, 65_536>")]
+    pub(crate) heap_mib_max: u32,
     /// Shards of the process that may be parked for good, with all that they hold, before it
     /// drains and ends, to be started again.
     #[serde(deserialize_with = "within::<_, _, 0, 1_000>")]
@@ -76,6 +79,10 @@ pub(crate) struct Limits {
     /// no request.
     #[serde(deserialize_with = "within::<_, _, 1, 600_000>")]
     pub(crate) cpu_ms_per_request: u32,
+    /// What a bundle's manifest may set as its `cpu_ms_per_request`; a bundle that asks for more is
+    /// refused. For so long each request of one service may hold up the others on its shard.
+    #[serde(deserialize_with = "within::<_, _, 1, 3_600_000>")]
+    pub(crate) cpu_ms_per_request_max: u32,
     /// CPU time of requests that had to be ended, or got no memory any more, in one isolate and
     /// within ten seconds or so: past it the isolate is held back. At least one and a half times
     /// what one of its requests may use, so that one overrun is always forgiven.
@@ -118,8 +125,10 @@ impl Limits {
         "capabilities_per_request",
         "stream_window_bytes",
         "heap_mib",
+        "heap_mib_max",
         "parked_shards_max",
         "cpu_ms_per_request",
+        "cpu_ms_per_request_max",
         "cpu_ms_wasted",
         "cpu_ms_per_load",
         "background_ms",
@@ -158,8 +167,10 @@ impl Default for Limits {
             capabilities_per_request: 16_384,
             stream_window_bytes: 1 << 20,
             heap_mib: 256,
+            heap_mib_max: 1_024,
             parked_shards_max: 8,
             cpu_ms_per_request: 50,
+            cpu_ms_per_request_max: 1_000,
             cpu_ms_wasted: 75,
             cpu_ms_per_load: 5_000,
             background: Duration::from_secs(30),

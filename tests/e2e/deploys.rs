@@ -231,6 +231,35 @@ fn an_application_is_not_served_without_all_that_it_needs() {
     }
 }
 
+/// What its requests may use is what others may have to wait for: the application has the last word.
+#[test]
+fn a_manifest_that_sets_a_limit_too_high_is_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    let dist = temp.path().join("dist");
+    std::fs::create_dir(&dist).unwrap();
+    for name in ["auth", "front"] {
+        let built = bundle(&format!("tests/cases/capabilities/{name}"));
+        std::fs::copy(built, dist.join(format!("{name}.isolith"))).unwrap();
+    }
+    let app = std::fs::read_to_string(case("capabilities/app.toml")).unwrap();
+    let with = |limits: &str| {
+        let text = format!("{app}\n[limits]\n{limits}\n");
+        std::fs::write(temp.path().join("app.toml"), text).unwrap();
+    };
+    with("cpu_ms_per_request_max = 59999");
+    for command in ["check", "serve"] {
+        let text = crate::support::command::run_in(temp.path(), [command, "app.toml"]).refused();
+        for part in [
+            "@1.0.0: its manifest sets cpu_ms_per_request = 60000, and the application allows 59999",
+            "raise cpu_ms_per_request_max under [limits]",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+    with("cpu_ms_per_request_max = 60000");
+    crate::support::command::run_in(temp.path(), ["check", "app.toml"]).done();
+}
+
 /// Deploys `tests/cases/refused/NAME` over a running lab: it is refused with these words, and
 /// everything goes on as before.
 fn expect_refusal(name: &str, reasons: &[&str]) {

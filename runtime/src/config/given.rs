@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use crate::error::LoadError;
+use crate::limits::Limits;
 use crate::native::Natives;
 use crate::program::Program;
 use crate::tls;
@@ -61,8 +62,16 @@ pub(crate) struct Grants {
 pub(crate) struct AllGiven {
     pub(crate) services: BTreeMap<ServiceName, Given>,
     pub(crate) trust: Trust,
+    pub(crate) most: MostAsked,
     /// Services that are part of the process.
     pub(crate) natives: Natives,
+}
+
+/// What a manifest may set as its limits: `[limits]` of the application.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MostAsked {
+    pub(crate) cpu_ms_per_request: u32,
+    pub(crate) heap_mib: u32,
 }
 
 /// `[trust]`
@@ -93,8 +102,8 @@ impl AllGiven {
     /// Makes a bundle that is trusted ready to load, with what its service is given.
     ///
     /// # Errors
-    /// As [`Program::new`]; if the bundle is not signed as it must be; if it is native and its code
-    /// is not in this process.
+    /// As [`Program::new`]; if the bundle is not signed as it must be; if it asks for more than the
+    /// application allows; if it is native and its code is not in this process.
     pub(crate) fn program(&self, bundle: &Bundle) -> Result<Program, LoadError> {
         if bundle.native() {
             let code = self.natives.code(bundle.digest());
@@ -104,10 +113,49 @@ impl AllGiven {
             return Ok(Program::native(bundle, code));
         }
         self.trust.check(bundle)?;
+        self.most.check(bundle)?;
         match self.services.get(&bundle.id().service) {
             Some(given) => Program::new(bundle, given),
             None => Program::new(bundle, &Given::default()),
         }
+    }
+}
+
+impl MostAsked {
+    fn check(self, bundle: &Bundle) -> Result<(), LoadError> {
+        let asked = bundle.limits();
+        let limits = [
+            (
+                "cpu_ms_per_request",
+                asked.cpu_ms_per_request,
+                self.cpu_ms_per_request,
+            ),
+            ("heap_mib", asked.heap_mib, self.heap_mib),
+        ];
+        match limits.into_iter().find(|(_, asked, most)| asked > most) {
+            None => Ok(()),
+            Some((limit, asked, most)) => Err(LoadError::AsksTooMuch {
+                bundle: bundle.id().to_string(),
+                limit,
+                asked,
+                most,
+            }),
+        }
+    }
+}
+
+impl From<&Limits> for MostAsked {
+    fn from(limits: &Limits) -> Self {
+        MostAsked {
+            cpu_ms_per_request: limits.cpu_ms_per_request_max,
+            heap_mib: limits.heap_mib_max,
+        }
+    }
+}
+
+impl Default for MostAsked {
+    fn default() -> Self {
+        MostAsked::from(&Limits::default())
     }
 }
 

@@ -262,7 +262,7 @@ impl Controls {
 /// it sets them itself: a machine whose cores are shared counts time against them that
 /// they did not have.
 fn with_ample_budgets(app: &str) -> String {
-    const BUDGETS: &str = "cpu_ms_per_request = 2000\n";
+    const BUDGETS: &str = "cpu_ms_per_request = 2000\ncpu_ms_per_request_max = 600000\n";
     match app.split_once("[limits]\n") {
         _ if app.contains("cpu_ms_per_request") => app.to_owned(),
         Some((before, after)) => format!("{before}[limits]\n{BUDGETS}{after}"),
