@@ -575,6 +575,12 @@ impl Engine {
         .unwrap_or_default()
     }
 
+    pub(super) fn collect_garbage(&mut self) -> bool {
+        let guard = self.live.as_ref().map(|live| Rc::clone(&live.guard));
+        let begun = guard.map(|guard| self.with(|scope, _| Some(guard.collect_garbage(scope))));
+        matches!(begun, Some(Ok(true)))
+    }
+
     pub(super) fn thread_safe_handle(&self) -> Option<v8::IsolateHandle> {
         self.live
             .as_ref()

@@ -40,6 +40,9 @@ const STEPS: usize = 3;
 const COLLECTIONS_OVER_BUDGET: usize = 2;
 /// Bytes of buffers that an isolate may allocate or be given between two collections.
 pub(super) const YOUNG_BUFFER_BYTES: usize = 4 << 20;
+/// By how much an isolate that rests must have grown at least to be worth a collection; also by half
+/// of what it keeps, for a collection takes the longer the more is kept.
+const GROWN_BYTES: usize = 8 << 20;
 /// Elements of the arrays that fill the rest of V8's young generation. Larger ones would lie apart
 /// from it.
 const FILLER_ELEMENTS: i32 = 15_000;
@@ -69,6 +72,10 @@ pub(super) struct MemoryGuard {
     /// How many bytes of buffers make the next collection due.
     due_bytes: Cell<usize>,
     collections: Cell<u64>,
+    /// What the isolate held after the last full collection while it rested: garbage no more.
+    kept_bytes: Cell<usize>,
+    /// Such a collection has begun.
+    is_resting: Cell<bool>,
     /// Set once the isolate exists.
     handle: std::cell::OnceCell<v8::IsolateHandle>,
 }
@@ -87,6 +94,8 @@ impl MemoryGuard {
             mapped_bytes: Cell::new(0),
             due_bytes: Cell::new(YOUNG_BUFFER_BYTES),
             collections: Cell::new(0),
+            kept_bytes: Cell::new(0),
+            is_resting: Cell::new(false),
             handle: std::cell::OnceCell::new(),
         })
     }
@@ -165,6 +174,20 @@ impl MemoryGuard {
         }
     }
 
+    /// Has V8 begin a full collection, step by step between turns, if the isolate, which rests, has
+    /// grown by much since the last time. Says whether it has.
+    pub(super) fn collect_garbage(&self, isolate: &mut v8::Isolate) -> bool {
+        let statistics = isolate.get_heap_statistics();
+        let held = statistics.used_heap_size() + statistics.external_memory();
+        let kept = self.kept_bytes.get();
+        let has_grown = held > kept + GROWN_BYTES.max(kept / 2);
+        if has_grown {
+            self.is_resting.set(true);
+            isolate.memory_pressure_notification(v8::MemoryPressureLevel::Moderate);
+        }
+        has_grown
+    }
+
     /// Ends what runs: the isolate holds too much, and is lost.
     fn end(&self) {
         // Nothing runs in an isolate that belongs to nobody.
@@ -229,6 +252,9 @@ unsafe extern "C" fn collected(
     }
     stub_caches::give_back(isolate);
     let held = isolate.get_heap_statistics().used_heap_size() + external;
+    if guard.is_resting.replace(false) {
+        guard.kept_bytes.set(held);
+    }
     if held <= meter.budget_bytes {
         return guard.over_budget.store(0, Ordering::Relaxed);
     }

@@ -244,7 +244,8 @@ pub(crate) struct Isolate {
     handled: Cell<u64>,
     failed: Cell<u64>,
     metrics: RefCell<Metrics>,
-    cpu: Cell<Duration>,
+    /// CPU time used, as far as it was seen.
+    pub(crate) cpu: Cell<Duration>,
     /// What requests have used of it.
     pub(crate) usage: RefCell<Usage>,
     pub(crate) gate: Gate,
@@ -624,6 +625,12 @@ impl Isolate {
     /// Adds to the CPU time that this isolate has used.
     pub(crate) fn charge(&self, used: Duration) {
         self.cpu.set(self.cpu.get() + used);
+    }
+
+    /// Has V8 begin to collect the garbage, if there is much of it; says whether there is. Not
+    /// during a turn.
+    pub(crate) fn collect_garbage(&self) -> bool {
+        self.engine.borrow_mut().collect_garbage()
     }
 
     /// The CPU time that calls and requests took here which wasted none, on average.

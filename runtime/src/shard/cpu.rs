@@ -14,6 +14,7 @@ use isolith_capnp::error_capnp::call_error::Kind;
 
 use super::Shard;
 use super::party::Party;
+use super::tidy::Grown;
 use super::watchdog::{DEAF, LOOK};
 use crate::error::CallError;
 use crate::isolate::keys::RootKey;
@@ -68,6 +69,8 @@ pub(super) struct Ledger {
     turn_used: Cell<Duration>,
     /// The last turn whose time was wasted.
     wasted_turn: Cell<u64>,
+    /// Who may have garbage.
+    pub(super) grown: Grown,
 }
 
 impl Ledger {
@@ -182,6 +185,7 @@ impl Shard {
         let is_new = self.ledger.turn.get() != turn;
         let used = self.ledger.charge(turn, self.watch.asked());
         isolate.charge(used);
+        self.ledger.grown.note(isolate.slot);
         let flooder = root.and_then(|root| self.flooder(isolate, root));
         let payer = flooder.as_ref().map_or(isolate.slot, Party::slot);
         self.ready.borrow_mut().charge(payer, used);

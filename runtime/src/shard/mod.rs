@@ -29,6 +29,7 @@ mod shadows;
 mod spares;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod watchdog;
 pub(crate) mod wiring;
 

@@ -39,6 +39,7 @@ impl Shard {
                 () = self.wake.notified() => {}
                 Some(task) = posted.recv() => self.take_task(task),
                 () = self.spare_due() => self.make_spare(),
+                () = self.tidy_due() => {}
             }
             self.pumping.set(true);
             while self.give_turns() == Stretch::Interrupted {
@@ -48,8 +49,10 @@ impl Shard {
                     self.take_task(task);
                 }
                 self.sweep_if_due();
+                self.tidy(self.now.get());
             }
             self.sweep_if_due();
+            self.tidy(self.now.get());
         }
     }
 

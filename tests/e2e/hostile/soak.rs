@@ -32,7 +32,12 @@ const MEMORY_CPU_MS: u32 = 500;
 
 /// By how much more the process may have in the last quarter than in the one before: isolates are
 /// of other ages, and one may be full at any time.
-const MAX_GROWTH_KIB: u64 = 96 << 10;
+const MAX_GROWTH_MIB: u64 = 96;
+/// By how much more it may have at rest after the second half than after the first: nobody holds
+/// anything then but what its code has made.
+const MAX_GROWTH_AT_REST_MIB: u64 = 64;
+/// How long it takes until garbage is collected and its memory given back.
+const REST: Duration = Duration::from_secs(8);
 /// Complaints that are told; more are not collected.
 const MAX_TOLD: usize = 20;
 
@@ -92,35 +97,23 @@ fn good_requests_are_all_served_beside_hostile_services() {
     let (app, bundles) = application(temp.path(), MEMORY_CPU_MS);
     let server = Server::start_with(&app, &bundles);
     let (address, status) = (server.address(), server.status());
-    let time = Duration::from_secs(seconds);
-    let started = Instant::now();
-    let stop = AtomicBool::new(false);
-    let (seen, resident) = thread::scope(|scope| {
-        let stop = &stop;
-        let good = (0..GOOD_CLIENTS).map(|number| {
-            let rng = fastrand::Rng::with_seed(seed.wrapping_add(number));
-            scope.spawn(move || be_good(address, stop, rng))
-        });
-        let hostile = (0..HOSTILE_CLIENTS).map(|number| {
-            let rng = fastrand::Rng::with_seed(seed.wrapping_sub(1 + number));
-            scope.spawn(move || be_hostile(address, stop, rng))
-        });
-        let clients: Vec<_> = good.chain(hostile).collect();
-        let mut resident = Vec::new();
-        for quarter in 1..=4 {
-            while started.elapsed() < time * quarter / 4 {
-                thread::sleep(Duration::from_millis(200));
-                resident.push(resident_kib(&status));
-            }
-            println!("quarter {quarter}: {}", Memory::of(&server.status()));
+    let half = Duration::from_secs(seconds) / 2;
+    let (mut seen, mut resident, mut at_rest) = (Seen::default(), Vec::new(), Vec::new());
+    for number in 0..2 {
+        let seed = seed.wrapping_add(100 * number);
+        let (of_half, of_time) = load(&server, address, half, seed);
+        println!("under load: {}", Memory::of(&server.status()));
+        seen.add(of_half);
+        let middle = of_time.len() / 2;
+        resident.push(median(&of_time[..middle]));
+        resident.push(median(&of_time[middle..]));
+        if seconds > FEW_SECONDS {
+            thread::sleep(REST);
         }
-        stop.store(true, Ordering::SeqCst);
-        let mut seen = Seen::default();
-        for client in clients {
-            seen.add(client.join().unwrap());
-        }
-        (seen, resident)
-    });
+        let memory = Memory::of(&server.status());
+        println!("at rest: {memory}");
+        at_rest.push(memory.resident_mib);
+    }
 
     let Seen {
         mut took,
@@ -138,16 +131,7 @@ fn good_requests_are_all_served_beside_hostile_services() {
         took[took.len() - 1]
     );
     println!("hostile requests, by status: {hostile:?}");
-    let quarters: Vec<u64> = resident
-        .chunks(resident.len().div_ceil(4))
-        .map(|quarter| {
-            let mut quarter = quarter.to_vec();
-            quarter.sort_unstable();
-            quarter[quarter.len() / 2]
-        })
-        .collect();
-    let mib: Vec<u64> = quarters.iter().map(|kib| kib / 1024).collect();
-    println!("resident, median of each quarter: {mib:?} MiB");
+    println!("resident, median of each quarter: {resident:?} MiB");
     let (after, log) = (server.status(), server.log());
     let ended = log.matches("code was ended").count();
     println!("code was ended {ended} times");
@@ -167,8 +151,51 @@ fn good_requests_are_all_served_beside_hostile_services() {
     assert_eq!(after["pid"], status["pid"]);
     assert!(hostile.keys().any(|status| *status >= 500));
     if seconds > FEW_SECONDS {
-        assert!(quarters[3] <= quarters[2] + MAX_GROWTH_KIB, "{mib:?}");
+        assert!(
+            resident[3] <= resident[2] + MAX_GROWTH_MIB,
+            "{resident:?} MiB"
+        );
+        assert!(
+            at_rest[1] <= at_rest[0] + MAX_GROWTH_AT_REST_MIB,
+            "{at_rest:?} MiB"
+        );
     }
+}
+
+/// Good and hostile requests for so long; and what was resident meanwhile, in MiB.
+fn load(server: &Server, address: SocketAddr, time: Duration, seed: u64) -> (Seen, Vec<u64>) {
+    let status = server.status();
+    let started = Instant::now();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let stop = &stop;
+        let good = (0..GOOD_CLIENTS).map(|number| {
+            let rng = fastrand::Rng::with_seed(seed.wrapping_add(number));
+            scope.spawn(move || be_good(address, stop, rng))
+        });
+        let hostile = (0..HOSTILE_CLIENTS).map(|number| {
+            let rng = fastrand::Rng::with_seed(seed.wrapping_sub(1 + number));
+            scope.spawn(move || be_hostile(address, stop, rng))
+        });
+        let clients: Vec<_> = good.chain(hostile).collect();
+        let mut resident = Vec::new();
+        while started.elapsed() < time {
+            thread::sleep(Duration::from_millis(200));
+            resident.push(resident_kib(&status) >> 10);
+        }
+        stop.store(true, Ordering::SeqCst);
+        let mut seen = Seen::default();
+        for client in clients {
+            seen.add(client.join().unwrap());
+        }
+        (seen, resident)
+    })
+}
+
+fn median(values: &[u64]) -> u64 {
+    let mut values = values.to_vec();
+    values.sort_unstable();
+    values[values.len() / 2]
 }
 
 fn be_good(address: SocketAddr, stop: &AtomicBool, mut rng: fastrand::Rng) -> Seen {

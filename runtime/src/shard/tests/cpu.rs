@@ -109,6 +109,12 @@ const ways = {
     }
     return { times };
   },
+  drop: () => {
+    const all = [];
+    for (let i = 0; i < 2e5; i++) all.push({ i, list: [1, 2, 3] });
+    for (let i = 0; i < 20; i++) all.push(new Uint8Array(1 << 20).fill(1));
+    return { times: all.length };
+  },
 };
 export class GreedyService {
   compute({ way }) { return ways[way](); }
@@ -326,6 +332,27 @@ fn who_meets_the_end_of_the_memory_once_goes_on() {
             Duration::ZERO < wasted && wasted <= used,
             "{wasted:?} of {used:?}"
         );
+        assert_eq!(world.call("greedy", "wait", "{}").await["times"], 7);
+    });
+}
+
+#[test]
+fn who_rests_gives_back_what_it_needs_no_longer() {
+    on_shard(|| async {
+        let world = serve(&[GREEDY], "greedy", Limits::ample()).await;
+        let held = || {
+            let stats = world.isolate("greedy").stats();
+            (stats.heap_bytes + stats.external_bytes) >> 20
+        };
+        let dropped = "{\"way\": \"drop\"}";
+        world.call("greedy", "compute", dropped).await;
+        assert!(held() > 20, "{} MiB", held());
+        let mut rested = Duration::ZERO;
+        while held() > 10 {
+            assert!(rested < Duration::from_secs(60), "{} MiB", held());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            rested += Duration::from_millis(100);
+        }
         assert_eq!(world.call("greedy", "wait", "{}").await["times"], 7);
     });
 }
