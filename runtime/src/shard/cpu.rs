@@ -187,7 +187,9 @@ impl Shard {
         isolate.charge(used);
         self.ledger.grown.note(isolate.slot);
         let flooder = root.and_then(|root| self.flooder(isolate, root));
-        let payer = flooder.as_ref().map_or(isolate.slot, Party::slot);
+        // A client outside takes no turns.
+        let flooder = flooder.as_ref().and_then(Party::isolate);
+        let payer = flooder.map_or(isolate.slot, |caller| caller.slot);
         self.ready.borrow_mut().charge(payer, used);
         let roots = self.roots.borrow();
         let mut usage = isolate.usage.borrow_mut();
@@ -206,7 +208,7 @@ impl Shard {
             Standing::Overtaken => usage.forgive(root, budget),
             Standing::Overran => return Some(cut(cpu_exceeded(isolate, budget))),
         }
-        if let Some(Party::Isolate(caller)) = &flooder
+        if let Some(caller) = flooder
             && !Rc::ptr_eq(caller, isolate)
         {
             let budget = self.budget(caller);
