@@ -5,7 +5,7 @@
 //! moment. A turn that goes on is so measured to a millisecond; of short turns everybody is charged
 //! his share in the long run, as by any sampling profiler.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -67,6 +67,8 @@ pub(super) struct Ledger {
     turn: Cell<u64>,
     /// What was charged to that turn.
     turn_used: Cell<Duration>,
+    /// Who had to pay for it, and for which request, if that was a caller that floods.
+    flooder: RefCell<Option<(RootKey, Party)>>,
     /// The last turn whose time was wasted.
     wasted_turn: Cell<u64>,
     /// Who may have garbage.
@@ -88,6 +90,14 @@ impl Ledger {
         };
         self.turn_used.set(before + used);
         used
+    }
+
+    /// Who floods with calls of `root`, if that is why `turn` was ended. It may have fewer calls
+    /// under way by now.
+    pub(super) fn flooder(&self, turn: u64, root: RootKey) -> Option<Party> {
+        let flooder = self.flooder.borrow();
+        let (of, caller) = flooder.as_ref()?;
+        (self.turn.get() == turn && *of == root).then(|| caller.clone())
     }
 
     /// What was charged to the turn that was looked at last.
@@ -186,9 +196,10 @@ impl Shard {
         let used = self.ledger.charge(turn, self.watch.asked());
         isolate.charge(used);
         self.ledger.grown.note(isolate.slot);
-        let flooder = root.and_then(|root| self.flooder(isolate, root));
+        let flooder = root.and_then(|root| Some((root, self.flooder(isolate, root)?)));
+        self.ledger.flooder.replace(flooder.clone());
         // A client outside takes no turns.
-        let flooder = flooder.as_ref().and_then(Party::isolate);
+        let flooder = flooder.as_ref().and_then(|(_, caller)| caller.isolate());
         let payer = flooder.map_or(isolate.slot, |caller| caller.slot);
         self.ready.borrow_mut().charge(payer, used);
         let roots = self.roots.borrow();

@@ -30,15 +30,20 @@ impl Shard {
     pub(super) fn after_cut(&self, isolate: &Rc<Isolate>, cut: &Cut) {
         let (bundle, error) = (isolate.program.id(), &cut.error);
         tracing::warn!(%bundle, %error, "code was ended");
+        let turn = self.watch.turn();
+        let flooder = cut.root.and_then(|root| self.ledger.flooder(turn, root));
         // It may have come together in many turns.
-        let of_request = cut.root.map(|root| isolate.usage.borrow().of(root));
-        let in_turn = self.ledger.turn_used();
-        let used = in_turn.max(of_request.unwrap_or_default());
-        let flooder = match in_turn > used / 2 {
-            // A call that takes long, and no flood of short ones.
-            true => None,
-            false => cut.root.and_then(|root| self.flooder(isolate, root)),
+        let of_request = |isolate: &Isolate| {
+            let used = cut.root.map(|root| isolate.usage.borrow().of(root));
+            used.unwrap_or_default()
         };
+        let in_turn = self.ledger.turn_used();
+        let mut used = in_turn.max(of_request(isolate));
+        if let Some(Party::Isolate(caller)) = &flooder {
+            used = used.max(of_request(caller));
+        }
+        // One call that takes long is no flood of short ones.
+        let flooder = flooder.filter(|_| in_turn <= used / 2);
         let most = self.most_wasted(isolate);
         match flooder {
             None => strike(isolate, used, most),
@@ -48,8 +53,6 @@ impl Shard {
                 if let Party::Isolate(caller) = caller
                     && caller.program.id().service != self.entry
                 {
-                    let of_request = cut.root.map(|root| caller.usage.borrow().of(root));
-                    let used = used.max(of_request.unwrap_or_default());
                     strike(&caller, used, most.max(self.most_wasted(&caller)));
                 }
             }
