@@ -24,6 +24,7 @@ pub(crate) fn compile_module<'s>(
     text: &Arc<str>,
     compiled: Option<&[u8]>,
 ) -> Option<v8::Local<'s, v8::Module>> {
+    let text = shared_text(scope, text)?;
     let (mut source, options) = source(scope, name, text, true, compiled)?;
     script_compiler::compile_module2(scope, &mut source, options, NoCacheReason::NoReason)
 }
@@ -35,6 +36,7 @@ pub(crate) fn run_shared_script<'s>(
     text: &Arc<str>,
     compiled: Option<&[u8]>,
 ) -> Option<v8::Local<'s, v8::Value>> {
+    let text = shared_text(scope, text)?;
     let (mut source, options) = source(scope, name, text, false, compiled)?;
     let script = script_compiler::compile(scope, &mut source, options, NoCacheReason::NoReason)?;
     script.run(scope)
@@ -45,6 +47,7 @@ pub(crate) fn precompile_module(
     scope: &mut v8::PinScope<'_, '_>,
     text: &Arc<str>,
 ) -> Option<Box<[u8]>> {
+    let text = shared_text(scope, text)?;
     let (mut source, _) = source(scope, "", text, true, None)?;
     let (eager, no_reason) = (CompileOptions::EagerCompile, NoCacheReason::NoReason);
     let module = script_compiler::compile_module2(scope, &mut source, eager, no_reason)?;
@@ -59,6 +62,7 @@ pub(crate) fn precompile_script(
     scope: &mut v8::PinScope<'_, '_>,
     text: &Arc<str>,
 ) -> Option<Box<[u8]>> {
+    let text = shared_text(scope, text)?;
     let (mut source, _) = source(scope, "", text, false, None)?;
     let (eager, no_reason) = (CompileOptions::EagerCompile, NoCacheReason::NoReason);
     let script = script_compiler::compile_unbound_script(scope, &mut source, eager, no_reason)?;
@@ -66,14 +70,13 @@ pub(crate) fn precompile_script(
 }
 
 /// What V8 compiles a text from, and how. A cache that does not fit is as good as none.
-fn source(
+pub(crate) fn source(
     scope: &mut v8::PinScope<'_, '_>,
     name: &str,
-    text: &Arc<str>,
+    text: v8::Local<'_, v8::String>,
     is_module: bool,
     compiled: Option<&[u8]>,
 ) -> Option<(Source, CompileOptions)> {
-    let text = shared_text(scope, text)?;
     let origin = origin(scope, name, is_module)?;
     Some(match compiled {
         Some(compiled) => {

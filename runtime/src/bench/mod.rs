@@ -197,10 +197,7 @@ impl NeighbourFigures {
 /// # Errors
 /// If a service cannot be loaded, or a call fails.
 pub fn calls() -> Result<(), Box<dyn std::error::Error>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
+    block_on(async {
         let bench = typed::Bench::new(limits()).await?;
         bench.calls(CALLS / 2).await?;
         let mut columns: [Vec<f64>; 4] = Default::default();

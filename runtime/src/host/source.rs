@@ -3,9 +3,10 @@
 use std::sync::OnceLock;
 
 use v8::MapFnTo;
-use v8::script_compiler::{self, CachedData, CompileOptions, NoCacheReason};
+use v8::script_compiler::{self, NoCacheReason};
 
 use super::convert::{Args, Op, Ret};
+use crate::script;
 
 /// One file, which is a function expression.
 pub(super) struct Source {
@@ -89,22 +90,8 @@ impl Source {
         scope: &mut v8::PinScope<'s, '_>,
         compiled: Option<&[u8]>,
     ) -> Option<v8::Local<'s, v8::UnboundScript>> {
-        let origin = crate::script::origin(scope, self.name, false)?;
         let text = v8::String::new_from_onebyte_const(scope, &self.text)?;
-        let (mut source, options) = match compiled {
-            Some(compiled) => (
-                script_compiler::Source::new_with_cached_data(
-                    text,
-                    Some(&origin),
-                    CachedData::new(compiled),
-                ),
-                CompileOptions::ConsumeCodeCache,
-            ),
-            None => (
-                script_compiler::Source::new(text, Some(&origin)),
-                CompileOptions::NoCompileOptions,
-            ),
-        };
+        let (mut source, options) = script::source(scope, self.name, text, false, compiled)?;
         let no_reason = NoCacheReason::NoReason;
         script_compiler::compile_unbound_script(scope, &mut source, options, no_reason)
     }

@@ -102,7 +102,6 @@ fn good_requests_are_all_served_beside_hostile_services() {
     for number in 0..2 {
         let seed = seed.wrapping_add(100 * number);
         let (of_half, of_time) = load(&server, address, half, seed);
-        println!("under load: {}", Memory::of(&server.status()));
         seen.add(of_half);
         let middle = of_time.len() / 2;
         resident.push(median(&of_time[..middle]));
@@ -183,6 +182,7 @@ fn load(server: &Server, address: SocketAddr, time: Duration, seed: u64) -> (See
             thread::sleep(Duration::from_millis(200));
             resident.push(resident_kib(&status) >> 10);
         }
+        println!("under load: {}", Memory::of(&server.status()));
         stop.store(true, Ordering::SeqCst);
         let mut seen = Seen::default();
         for client in clients {
