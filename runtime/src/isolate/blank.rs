@@ -1,5 +1,6 @@
 //! An isolate that belongs to no service yet: what a start takes longest for, done ahead.
 
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use super::cut::OnlyContext;
@@ -43,8 +44,10 @@ impl Blank {
         let attached = {
             v8::scope!(let scope, &mut isolate);
             let context = v8::Context::new(scope, v8::ContextOptions::default());
-            let scope = &mut v8::ContextScope::new(scope, context);
-            find_glue(scope).map(|glue| (glue, v8::Global::new(scope, context)))
+            // Never left, so that no turn has to enter it; what V8 keeps for that goes with the
+            // isolate.
+            let mut scope = ManuallyDrop::new(v8::ContextScope::new(scope, context));
+            find_glue(&mut scope).map(|glue| (glue, v8::Global::new(&scope, context)))
         };
         keep_handle_block(&mut isolate);
         // SAFETY: `new` entered the isolate; from here on whoever uses it enters and exits.
@@ -109,7 +112,7 @@ impl Drop for Blank {
 /// handles for the first one and gives it back with the last: else each turn would do both.
 fn keep_handle_block(isolate: &mut v8::OwnedIsolate) {
     // Never dropped: V8 frees the block with the isolate.
-    let mut storage = std::mem::ManuallyDrop::new(v8::HandleScope::new(isolate));
+    let mut storage = ManuallyDrop::new(v8::HandleScope::new(isolate));
     // SAFETY: the storage stays where it is while `scope` is used.
     let scope = &mut unsafe { std::pin::Pin::new_unchecked(&mut *storage) }.init();
     let _first = v8::Integer::new(scope, 0);

@@ -5,7 +5,7 @@
 //! 1 MiB in use and so force a collection every few dozen calls, which measured 20 us a call. So
 //! an isolate maps a backing store once and uses that object again while it is alive.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::Segment;
 
@@ -15,7 +15,7 @@ const REMEMBERED_BUFFERS: usize = 256;
 /// The immutable buffers of one isolate, by the address of their bytes.
 #[derive(Default)]
 pub(super) struct Blobs {
-    mapped: HashMap<usize, v8::Weak<v8::ArrayBuffer>>,
+    mapped: FxHashMap<usize, v8::Weak<v8::ArrayBuffer>>,
     /// Bytes of what was mapped since they were taken note of.
     new_bytes: usize,
 }

@@ -443,8 +443,8 @@ impl Engine {
         })
     }
 
-    /// Has the glue work through the in-ring, and runs the microtasks. The glue's `turn` returns
-    /// what it could not handle; only termination ends it otherwise.
+    /// Has the glue work through the in-ring, and runs the microtasks. The glue's `turn` catches what
+    /// it cannot handle (see [`defect`](Self::defect)); only termination ends it otherwise.
     fn hand_over(
         &mut self,
         wire: &Wire,
@@ -461,45 +461,40 @@ impl Engine {
         };
         // SAFETY: exited below, as in `with`.
         unsafe { live.isolate.enter() };
-        let (returned, terminated, failure) = {
+        let (returned, terminated) = {
             v8::scope!(let scope, &mut live.isolate);
-            let context = v8::Local::new(scope, &live.context);
-            let turn = live.glue.turn.open(scope);
-            let undefined = v8::undefined(scope).into();
-            let returned = match segments {
-                [] => {
-                    // SAFETY: the parameter of the type says that a context is entered, and changes
-                    // no field of it. Nothing here needs one: the call names its own.
-                    let scope = unsafe { assume_context(scope) };
+            // SAFETY: the isolate's context is entered for good (`Blank::new`).
+            let scope = unsafe { assume_context(scope) };
+            let turn = v8::Local::new(scope, &live.glue.turn);
+            let returned = match segments.is_empty() && wire.is_one_result() {
+                // Most of what follows are microtasks: as the first of them it saves an entry into
+                // V8, 2 % of a call. Among others it would lose theirs if it were ended.
+                true => {
+                    scope.enqueue_microtask(turn);
+                    true
+                }
+                false => {
                     v8::tc_scope!(let scope, scope);
                     // As in `run`.
                     scope.set_capture_message(false);
-                    turn.call_with_context(scope, context, undefined, &[])
-                }
-                _ => {
-                    let scope = &mut v8::ContextScope::new(scope, context);
-                    v8::tc_scope!(let scope, scope);
-                    scope.set_capture_message(false);
-                    let buffers = map_segments(scope, segments, &mut blobs.borrow_mut());
-                    turn.call(scope, undefined, &[buffers.into()])
+                    let undefined = v8::undefined(scope).into();
+                    let context = v8::Local::new(scope, &live.context);
+                    let returned = match segments {
+                        [] => turn.call_with_context(scope, context, undefined, &[]),
+                        segments => {
+                            let mapped = map_segments(scope, segments, &mut blobs.borrow_mut());
+                            turn.call_with_context(scope, context, undefined, &mapped)
+                        }
+                    };
+                    returned.is_some()
                 }
             };
-            let failure = match returned {
-                Some(value) if value.is_undefined() => None,
-                Some(error) => {
-                    let scope = &mut v8::ContextScope::new(scope, context);
-                    v8::tc_scope!(let scope, scope);
-                    scope.set_capture_message(false);
-                    Some(describe(scope, error))
-                }
-                None => None,
-            };
-            if returned.is_some() {
+            if returned {
                 scope.perform_microtask_checkpoint();
             }
             // Termination inside a microtask leaves no exception behind, only the state.
-            let terminated = returned.is_none() || scope.is_execution_terminating();
-            (returned.is_some(), terminated, failure)
+            let terminated = !returned || scope.is_execution_terminating();
+            (returned, terminated)
         };
         if one_record {
             wire.set_in_count(count);
@@ -515,14 +510,22 @@ impl Engine {
         }
         // SAFETY: entered above.
         unsafe { live.isolate.exit() };
-        match (cut, failure) {
-            (Some(cut), _) => Err(self.cut_records(wire, first, cut, returned)),
-            (None, Some(reason)) => {
-                let error = CallError::host(Kind::Failed, reason).in_bundle(&self.bundle);
-                Err(Failed::Threw(error).into_cut())
-            }
-            (None, None) => Ok(()),
+        match cut {
+            Some(cut) => Err(self.cut_records(wire, first, cut, returned)),
+            None if wire.has_failed() => Err(self.defect().into_cut()),
+            None => Ok(()),
         }
+    }
+
+    /// What the glue could not handle in its turn.
+    #[cold]
+    fn defect(&mut self) -> Failed {
+        let thrown = self.attempt(|scope, handles| {
+            let defect = v8::Local::new(scope, &handles.glue.defect);
+            let undefined = v8::undefined(scope).into();
+            defect.call(scope, undefined, &[]).map(drop)
+        });
+        thrown.err().unwrap_or_else(|| Failed::Threw(gone()))
     }
 
     /// Says whom it concerns that the handling of the in-ring's records from `first` on was ended:
@@ -670,10 +673,10 @@ impl Drop for Engine {
     }
 }
 
-/// The scope, as if a context were entered in it.
+/// The scope, in the type of those that know that a context is entered.
 ///
 /// # Safety
-/// Nothing that is done in the scope may need one.
+/// One must be.
 unsafe fn assume_context<'a, 'p, 's>(
     scope: &'a mut v8::PinnedRef<'p, v8::HandleScope<'s, ()>>,
 ) -> &'a mut v8::PinnedRef<'p, v8::HandleScope<'s>> {

@@ -15,6 +15,7 @@ pub(super) struct Glue {
     pub(super) attach: v8::Global<v8::Function>,
     pub(super) start: v8::Global<v8::Function>,
     pub(super) turn: v8::Global<v8::Function>,
+    pub(super) defect: v8::Global<v8::Function>,
     pub(super) settle_error: v8::Global<v8::Function>,
     pub(super) fetch: v8::Global<v8::Function>,
     pub(super) compare: v8::Global<v8::Function>,
@@ -42,6 +43,7 @@ pub(super) fn find_glue(scope: &mut v8::PinScope<'_, '_>) -> Option<Glue> {
         attach: function("attach")?,
         start: function("start")?,
         turn: function("turn")?,
+        defect: function("defect")?,
         settle_error: function("settleError")?,
         fetch: function("fetch")?,
         compare: function("compare")?,
@@ -58,23 +60,37 @@ pub(super) fn find_glue(scope: &mut v8::PinScope<'_, '_>) -> Option<Glue> {
     })
 }
 
-/// Maps each segment into the current isolate: its buffer, its first byte and its end.
+/// Maps segments into the current isolate, as the glue's `turn` takes them: of each its buffer, its
+/// first byte and its end. One segment is three arguments, several are an array.
 pub(super) fn map_segments<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     segments: &[Segment],
     blobs: &mut Blobs,
-) -> v8::Local<'s, v8::Array> {
-    let mut elements: Vec<v8::Local<v8::Value>> = Vec::with_capacity(segments.len() * 3);
-    for segment in segments {
-        // Only a receive chunk is mutable; it is new, and has no bytes of its own to tell.
-        elements.push(match segment.end {
-            0 => v8::ArrayBuffer::with_backing_store(scope, &segment.store).into(),
-            _ => blobs.map(scope, segment).into(),
-        });
-        elements.push(v8::Integer::new_from_unsigned(scope, segment.base).into());
-        elements.push(v8::Integer::new_from_unsigned(scope, segment.end).into());
+) -> [v8::Local<'s, v8::Value>; 3] {
+    if let [segment] = segments {
+        return map_segment(scope, segment, blobs);
     }
-    v8::Array::new_with_elements(scope, &elements)
+    let mut elements = Vec::with_capacity(segments.len() * 3);
+    for segment in segments {
+        elements.extend(map_segment(scope, segment, blobs));
+    }
+    let undefined = v8::undefined(scope).into();
+    let all = v8::Array::new_with_elements(scope, &elements);
+    [all.into(), undefined, undefined]
+}
+
+fn map_segment<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    segment: &Segment,
+    blobs: &mut Blobs,
+) -> [v8::Local<'s, v8::Value>; 3] {
+    // Only a receive chunk is mutable; it is new, and has no bytes of its own to tell.
+    let buffer = match segment.end {
+        0 => v8::ArrayBuffer::with_backing_store(scope, &segment.store),
+        _ => blobs.map(scope, segment),
+    };
+    let number = |number| v8::Integer::new_from_unsigned(scope, number).into();
+    [buffer.into(), number(segment.base), number(segment.end)]
 }
 
 pub(super) fn run_event(

@@ -88,8 +88,9 @@ impl Inbox {
             record.length = bytes.len() as i32;
         }
         wire.put(&record);
-        if !moved.is_empty() {
-            self.moved.extend(moved);
+        match self.moved.is_empty() {
+            true => self.moved = moved,
+            false => self.moved.extend(moved),
         }
     }
 

@@ -228,7 +228,7 @@ pub(crate) struct Isolate {
     inbox: RefCell<Inbox>,
     events: RefCell<VecDeque<Event>>,
     /// Segments that JavaScript gave for the records it posts, in their order.
-    given: RefCell<VecDeque<Segment>>,
+    given: RefCell<Vec<Segment>>,
     exchanges: RefCell<HashMap<i32, Exchange>>,
     next_exchange: Cell<i32>,
     /// Sends outbound requests; made for the first one.
@@ -576,7 +576,8 @@ impl Isolate {
         }
         let mut given = self.given.borrow_mut();
         let count = usize::try_from(count).unwrap_or(0).min(given.len());
-        given.drain(..count).collect()
+        let rest = given.split_off(count);
+        std::mem::replace(&mut *given, rest)
     }
 
     /// Makes the shard enter this isolate when its earliest timer is due.

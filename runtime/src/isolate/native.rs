@@ -125,7 +125,7 @@ fn give<'s>(scope: Scope<'_, 's, '_>, args: Args<'s>, _: v8::ReturnValue<'_>) {
         end: u32::try_from(int(scope, &args, 2)).unwrap_or(0),
     };
     isolate.blobs.borrow_mut().remember(scope, &segment, buffer);
-    isolate.given.borrow_mut().push_back(segment);
+    isolate.given.borrow_mut().push(segment);
 }
 
 /// The error that six arguments from `first` describe.

@@ -32,6 +32,8 @@ const OUT_COUNT: usize = 1;
 /// The first record of the in-ring that was not yet handled, and, in the next word, where in the
 /// list of its segments those of it begin. JavaScript counts both up.
 const IN_NEXT: usize = 2;
+/// Not 0 once the glue could not go on.
+const FAILED: usize = 4;
 /// The words before the rings: the counts and what keeps the rings aligned.
 pub(super) const IN_RING: usize = 16;
 /// Where the out-ring begins, in words.
@@ -378,8 +380,21 @@ impl Wire {
         Some((low, high))
     }
 
+    /// Whether all that was not yet handled is a call's results.
+    pub(crate) fn is_one_result(&self) -> bool {
+        let next = self.in_next();
+        let kind = self.rings.words(IN_RING + next * RECORD_STRIDE);
+        self.in_count() == next + 1 && kind == Some([RecordKind::Return as i32])
+    }
+
+    /// Whether the glue could not handle what it was given.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.rings.words(FAILED) != Some([0])
+    }
+
     /// Empties both rings.
     pub(crate) fn reset(&self) {
+        self.rings.set_words(FAILED, [0]);
         self.set_in_count(0);
         self.take_out_count();
     }

@@ -359,11 +359,13 @@
   const bare = setPrototypeOf([], null);
   const withMessage = setPrototypeOf([], null);
 
-  // Works through the in-ring. `buffers` are what its records' moved segments were mapped to.
-  // Returns what it could not handle: the host sets up nothing to catch it with. How far it came is
-  // in the ring: the host may end it at any point, and have it go on behind.
-  function turn(buffers) {
+  // Works through the in-ring. `buffers` are what its records' moved segments were mapped to: of each
+  // the buffer, the segment's first byte and its end. One segment comes as three arguments.
+  // It may run as a microtask, so it keeps what it could not handle. How far it came is in the ring:
+  // the host may end it at any point, and have it go on behind.
+  function turn(buffers, base, end) {
     try {
+      if (end !== undefined) buffers = [buffers, base, end];
       const count = rings[0];
       let serving = false;
       let nextBuffer = rings[3];
@@ -420,8 +422,15 @@
       }
       if (serving) setContext(undefined);
     } catch (error) {
-      return error ?? true;
+      rings[4] = 1;
+      fault = error;
     }
+  }
+
+  // Throws what `turn` could not handle.
+  let fault;
+  function defect() {
+    throw fault;
   }
 
   // A message of which some segments moved. Each takes three places of `buffers`: the buffer, and

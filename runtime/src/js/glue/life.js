@@ -127,7 +127,7 @@
   }
 
   return {
-    attach, start, turn, settleError, fetch, compare, bodyChunk, writable, abort, answer, refuse,
+    attach, start, turn, defect, settleError, fetch, compare, bodyChunk, writable, abort, answer, refuse,
     callJson, formatStack, fireTimers, dropTimers, recover,
   };
 })
