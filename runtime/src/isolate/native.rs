@@ -74,8 +74,9 @@ fn owner(scope: &v8::Isolate) -> Option<Rc<Isolate>> {
     scope.get_slot::<Owner>()?.0.upgrade()
 }
 
-fn int(scope: Scope<'_, '_, '_>, args: &Args<'_>, index: i32) -> i32 {
-    args.get(index).int32_value(scope).unwrap_or(-1)
+/// A whole number of 32 bits; -1 for anything else.
+fn int(args: &Args<'_>, index: i32) -> i32 {
+    v8::Local::<v8::Int32>::try_from(args.get(index)).map_or(-1, |number| number.value())
 }
 
 fn text(scope: Scope<'_, '_, '_>, args: &Args<'_>, index: i32) -> String {
@@ -121,8 +122,8 @@ fn give<'s>(scope: Scope<'_, 's, '_>, args: Args<'s>, _: v8::ReturnValue<'_>) {
     };
     let segment = Segment {
         store: buffer.get_backing_store(),
-        base: u32::try_from(int(scope, &args, 1)).unwrap_or(0),
-        end: u32::try_from(int(scope, &args, 2)).unwrap_or(0),
+        base: u32::try_from(int(&args, 1)).unwrap_or(0),
+        end: u32::try_from(int(&args, 2)).unwrap_or(0),
     };
     isolate.blobs.borrow_mut().remember(scope, &segment, buffer);
     isolate.given.borrow_mut().push(segment);
@@ -160,7 +161,7 @@ fn error_argument(
 /// this key threw or rejected.
 fn fail(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     let Some(isolate) = owner(scope) else { return };
-    let call = (int(scope, &args, 0), int(scope, &args, 1));
+    let call = (int(&args, 0), int(&args, 1));
     let error = error_argument(scope, &args, 2, &isolate);
     if let Some(home) = isolate.home.upgrade() {
         home.fail_call(&isolate, from_words(call), error);
@@ -204,7 +205,7 @@ fn utf8_decode(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue
     let Ok(view) = v8::Local::<v8::Uint8Array>::try_from(args.get(0)) else {
         return throw(scope, "utf8Decode: expected a Uint8Array");
     };
-    let (start, end) = (int(scope, &args, 1), int(scope, &args, 2));
+    let (start, end) = (int(&args, 1), int(&args, 2));
     let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
     let place = range.and_then(|(start, end)| place(view, start, end.checked_sub(start)?));
     let bytes = place.as_ref().map(|place| {
@@ -229,7 +230,7 @@ fn utf8_encode(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue
     let (Ok(string), Ok(view)) = (string, view) else {
         return throw(scope, "utf8Encode: expected a string and a Uint8Array");
     };
-    let Ok(start) = usize::try_from(int(scope, &args, 2)) else {
+    let Ok(start) = usize::try_from(int(&args, 2)) else {
         return rv.set_int32(-1);
     };
     let needed = string.utf8_length(scope);
@@ -277,8 +278,8 @@ fn header_pairs(scope: Scope<'_, '_, '_>, flat: v8::Local<'_, v8::Value>) -> Vec
 /// that is complete. `headers` is flat: name, value, name, value.
 fn respond(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     let Some(isolate) = owner(scope) else { return };
-    let exchange = int(scope, &args, 0);
-    let status = u16::try_from(int(scope, &args, 1)).unwrap_or(500);
+    let exchange = int(&args, 0);
+    let status = u16::try_from(int(&args, 1)).unwrap_or(500);
     let headers = header_pairs(scope, args.get(2));
     let body = match (args.get(4).is_true(), bytes_argument(args.get(3))) {
         (true, _) => match isolate.open_response_body(exchange) {
@@ -299,7 +300,7 @@ fn respond(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
 /// failExchange(exchange, kind, name, message, service, version, stack)
 fn fail_exchange(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     let Some(isolate) = owner(scope) else { return };
-    let exchange = int(scope, &args, 0);
+    let exchange = int(&args, 0);
     let error = error_argument(scope, &args, 1, &isolate);
     isolate.respond(exchange, Err(error));
 }
@@ -307,7 +308,7 @@ fn fail_exchange(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_
 /// pullBody(exchange): the service wants the next chunk of the request's body.
 fn pull_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     if let Some(isolate) = owner(scope) {
-        let exchange = int(scope, &args, 0);
+        let exchange = int(&args, 0);
         isolate.pull_body(exchange);
     }
 }
@@ -315,7 +316,7 @@ fn pull_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
 /// cancelBody(exchange): the service wants no more of the request's body.
 fn cancel_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     if let Some(isolate) = owner(scope) {
-        let exchange = int(scope, &args, 0);
+        let exchange = int(&args, 0);
         isolate.cancel_body(exchange);
     }
 }
@@ -323,7 +324,7 @@ fn cancel_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>)
 /// writeBody(exchange, u8) -> 0: write on; 1: wait for `writable`; 2: the client is gone.
 fn write_body(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_>) {
     let Some(isolate) = owner(scope) else { return };
-    let exchange = int(scope, &args, 0);
+    let exchange = int(&args, 0);
     let state = match bytes_argument(args.get(1)) {
         Some(bytes) => isolate.write_body(exchange, bytes),
         None => WriteState::Closed,
@@ -334,7 +335,7 @@ fn write_body(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<
 /// endBody(exchange): the response's body is complete.
 fn end_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     if let Some(isolate) = owner(scope) {
-        let exchange = int(scope, &args, 0);
+        let exchange = int(&args, 0);
         isolate.end_body(exchange);
     }
 }
@@ -343,7 +344,7 @@ fn end_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
 /// outbound request. What is wrong with it, the answer says.
 fn ask(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_>) {
     let Some(isolate) = owner(scope) else { return };
-    let root = from_words((int(scope, &args, 0), int(scope, &args, 1)));
+    let root = from_words((int(&args, 0), int(&args, 1)));
     let method = text(scope, &args, 3);
     let (Ok(method), Ok(url)) = (
         http::Method::from_bytes(method.as_bytes()),
@@ -361,7 +362,7 @@ fn ask(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_>) {
         _ => Redirect::Follow,
     };
     let request = OutboundRequest {
-        binding: usize::try_from(int(scope, &args, 2)).unwrap_or(usize::MAX),
+        binding: usize::try_from(int(&args, 2)).unwrap_or(usize::MAX),
         method,
         url,
         headers: header_pairs(scope, args.get(5)),
@@ -375,7 +376,7 @@ fn ask(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_>) {
 /// breakBody(exchange, reason): the service cannot go on sending its request's body.
 fn break_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     if let Some(isolate) = owner(scope) {
-        let exchange = int(scope, &args, 0);
+        let exchange = int(&args, 0);
         isolate.break_body(exchange, text(scope, &args, 1));
     }
 }
@@ -383,7 +384,7 @@ fn break_body(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) 
 /// endExchange(exchange): the service gives its request up.
 fn end_exchange(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     if let Some(isolate) = owner(scope) {
-        let exchange = int(scope, &args, 0);
+        let exchange = int(&args, 0);
         isolate.end_exchange(exchange);
     }
 }
@@ -399,7 +400,7 @@ fn schedule(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
 /// replyJson(id, errorKind, text): `text` is the result if the kind is empty.
 fn reply_json(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
     let Some(isolate) = owner(scope) else { return };
-    let id = int(scope, &args, 0);
+    let id = int(&args, 0);
     let kind = text(scope, &args, 1);
     let reply = match kind.is_empty() {
         true => Ok(text(scope, &args, 2)),
@@ -415,8 +416,8 @@ fn reply_json(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) 
 /// position(line, column) -> "file:line:column" in the bundle's sources, or undefined.
 fn position(scope: Scope<'_, '_, '_>, args: Args<'_>, mut rv: v8::ReturnValue<'_>) {
     let Some(isolate) = owner(scope) else { return };
-    let line = u32::try_from(int(scope, &args, 0)).unwrap_or(0);
-    let column = u32::try_from(int(scope, &args, 1)).unwrap_or(0);
+    let line = u32::try_from(int(&args, 0)).unwrap_or(0);
+    let column = u32::try_from(int(&args, 1)).unwrap_or(0);
     if let Some(position) = isolate.program.position(line, column)
         && let Some(position) = v8::String::new(scope, &position)
     {
