@@ -46,7 +46,7 @@ use crate::outbound::{Client, OutboundLimits};
 use crate::platform::ForegroundTask;
 use crate::program::Program;
 use crate::shard::Usage;
-pub(crate) use blank::Blank;
+pub(crate) use blank::{Blank, give_back_pages};
 use blobs::Blobs;
 pub(crate) use compiled::{Compiled, compile};
 use cut::SharedFuse;

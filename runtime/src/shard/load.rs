@@ -199,9 +199,13 @@ impl Shard {
             }
         }
         drop((sets, isolates));
+        if dropped.is_empty() {
+            return;
+        }
         for isolate in dropped {
             tracing::info!(shard = self.index, bundle = %isolate.program.id(), "unloaded");
         }
+        self.freed();
     }
 
     fn loaded(&self, digest: Digest) -> Option<Rc<Isolate>> {

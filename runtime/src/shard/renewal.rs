@@ -156,7 +156,7 @@ impl Shard {
             }
             isolate.gate.replaced(before);
             shard.leash(&isolate);
-            shard.ledger.grown.freed();
+            shard.freed();
             tracing::info!(bundle = %isolate.program.id(), "its isolate was replaced");
         });
     }

@@ -3,17 +3,21 @@
 //! V8 collects garbage when an isolate allocates, so one that has filled its memory and then rests
 //! keeps it all: with many services, many times their budgets. Hence each that took time enough to
 //! be looked at, and then [rested](REST), has its garbage collected if there is much of it, step by
-//! step, in turns of its own. What they free lies scattered in the allocator's arenas, which give
-//! their pages back when they are told to.
+//! step, in turns of its own. V8 and the allocator keep what that frees, and what an isolate that is
+//! gone has had, until they are told to give it back.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Shard;
+use crate::isolate::give_back_pages;
 
 /// How long an isolate must have used no time that was seen.
 const REST: Duration = Duration::from_secs(1);
+/// How often what was freed is given back, each time after a [`REST`]: the first time a collection
+/// may still be under way.
+const GIVE_BACKS: u8 = 2;
 
 /// The isolates of one shard that may have grown.
 #[derive(Default)]
@@ -22,8 +26,8 @@ pub(super) struct Grown {
     slots: RefCell<Vec<(usize, Duration)>>,
     /// When to look at them.
     due: Cell<Option<Instant>>,
-    /// Whether much was freed since the allocator was told.
-    has_freed: Cell<bool>,
+    /// How often what was freed is still to be given back.
+    give_backs: Cell<u8>,
 }
 
 impl Grown {
@@ -33,18 +37,29 @@ impl Grown {
         if !slots.iter().any(|(known, _)| *known == slot) {
             slots.push((slot, Duration::ZERO));
         }
+        self.look_later();
+    }
+
+    fn freed(&self) {
+        self.give_backs.set(GIVE_BACKS);
+        self.look_later();
+    }
+
+    fn look_later(&self) {
         if self.due.get().is_none() {
             self.due.set(Some(Instant::now() + REST));
         }
     }
-
-    /// An isolate that was noted is gone, with all that it held.
-    pub(super) fn freed(&self) {
-        self.has_freed.set(true);
-    }
 }
 
 impl Shard {
+    /// An isolate is gone, with all that it held.
+    pub(super) fn freed(&self) {
+        self.ledger.grown.freed();
+        // The pump, if it sleeps, has to take notice.
+        self.wake.notify_one();
+    }
+
     /// Waits until [`tidy`](Self::tidy) has something to do.
     pub(super) async fn tidy_due(&self) {
         match self.ledger.grown.due.get() {
@@ -59,8 +74,9 @@ impl Shard {
         if grown.due.get().is_none_or(|due| now < due) {
             return;
         }
-        if grown.has_freed.replace(false) {
-            trim();
+        let give_backs = grown.give_backs.get();
+        if give_backs > 0 && give_back() {
+            grown.give_backs.set(give_backs - 1);
         }
         let slots = grown.slots.take();
         for (slot, before) in slots {
@@ -69,27 +85,34 @@ impl Shard {
             };
             match isolate.cpu.get() {
                 used if used > before => grown.slots.borrow_mut().push((slot, used)),
-                _ if isolate.collect_garbage() => grown.freed(),
+                _ if isolate.collect_garbage() => grown.give_backs.set(GIVE_BACKS),
                 _ => {}
             }
         }
-        let is_done = grown.slots.borrow().is_empty() && !grown.has_freed.get();
+        let is_done = grown.slots.borrow().is_empty() && grown.give_backs.get() == 0;
         grown.due.set((!is_done).then_some(now + REST));
     }
 }
 
-/// Has the allocator give back what it does not use, on another thread: it takes milliseconds.
+/// Has V8 and the allocator give back what they do not use, on another thread: it takes
+/// milliseconds. Says whether it does: not while another shard has them do so.
+fn give_back() -> bool {
+    static IS_GIVING_BACK: AtomicBool = AtomicBool::new(false);
+    let is_idle = !IS_GIVING_BACK.swap(true, Ordering::AcqRel);
+    if is_idle {
+        tokio::task::spawn_blocking(|| {
+            give_back_pages();
+            trim();
+            IS_GIVING_BACK.store(false, Ordering::Release);
+        });
+    }
+    is_idle
+}
+
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn trim() {
-    static IS_TRIMMING: AtomicBool = AtomicBool::new(false);
-    if IS_TRIMMING.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    tokio::task::spawn_blocking(|| {
-        // SAFETY: it may be called at any time, from any thread.
-        unsafe { libc::malloc_trim(0) };
-        IS_TRIMMING.store(false, Ordering::Release);
-    });
+    // SAFETY: it may be called at any time, from any thread.
+    unsafe { libc::malloc_trim(0) };
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
