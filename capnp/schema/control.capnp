@@ -400,12 +400,15 @@ struct BundleStatus {
   # Its code is part of the process. It has no isolate: `isolates` counts the shards that have its
   # exports, and `ended` the methods that panicked.
 
+  idleEvictions @17 :UInt64;
+  # How often an isolate of it was evicted while it was idle, to stay within the memory budget.
+
   enum State {
     loaded @0;
     # Deployed; no isolate yet.
 
     running @1;
-    # At least one shard holds an isolate.
+    # At least one shard holds an isolate, or loads it again when it is called: see `idleEvictions`.
 
     draining @2;
     # No set in force names it; leases keep it loaded.

@@ -446,6 +446,17 @@ where
         .ok_or_else(|| D::Error::custom(format!("{number} is not from {MIN} to {MAX}")))
 }
 
+/// For what need not be set.
+pub(crate) fn some_within<'de, D, T, const MIN: i64, const MAX: i64>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<i64>,
+{
+    within::<D, T, MIN, MAX>(deserializer).map(Some)
+}
+
 /// A time of one millisecond to a day.
 pub(crate) fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     within::<D, u64, 1, 86_400_000>(deserializer).map(Duration::from_millis)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{millis, within};
+use crate::config::{millis, some_within, within};
 
 /// `[limits]`: bounds that hold for each shard and each isolate on it.
 ///
@@ -70,6 +70,12 @@ pub(crate) struct Limits {
     /// What a bundle's manifest may set as its `heap_mib`; a bundle that asks for more is refused.
     #[serde(deserialize_with = "within::<_, _, 8, 65_536>")]
     pub(crate) heap_mib_max: u32,
+    /// What all isolates of one shard may hold together, on their heaps and outside of them, until
+    /// those that are idle are evicted, whoever has rested longest first; the next call loads them
+    /// again, with their modules' state as new. None by default: nobody is evicted. Isolates that
+    /// work are not bounded by it, but each by its `heap_mib`.
+    #[serde(deserialize_with = "some_within::<_, _, 1, 1_048_576>")]
+    pub(crate) memory_budget_mib_per_shard: Option<u32>,
     /// Shards of the process that may be parked for good, with all that they hold, before it
     /// drains and ends, to be started again.
     #[serde(deserialize_with = "within::<_, _, 0, 1_000>")]
@@ -126,6 +132,7 @@ impl Limits {
         "stream_window_bytes",
         "heap_mib",
         "heap_mib_max",
+        "memory_budget_mib_per_shard",
         "parked_shards_max",
         "cpu_ms_per_request",
         "cpu_ms_per_request_max",
@@ -168,6 +175,7 @@ impl Default for Limits {
             stream_window_bytes: 1 << 20,
             heap_mib: 256,
             heap_mib_max: 1_024,
+            memory_budget_mib_per_shard: None,
             parked_shards_max: 8,
             cpu_ms_per_request: 50,
             cpu_ms_per_request_max: 1_000,

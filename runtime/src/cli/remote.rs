@@ -226,10 +226,11 @@ fn describe(status: &Status) -> String {
             format!("{} KiB", (bundle.heap_bytes + bundle.external_bytes) / 1024),
             bundle.requests.to_string(),
             bundle.errors.to_string(),
+            bundle.idle_evictions.to_string(),
         ]
     });
     let heading = [
-        "bundle", "state", "isolates", "memory", "requests", "errors",
+        "bundle", "state", "isolates", "memory", "requests", "errors", "evicted",
     ]
     .map(String::from);
     let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
@@ -241,7 +242,7 @@ fn describe(status: &Status) -> String {
             .max()
             .unwrap_or_default()
     };
-    let widths: Vec<_> = (0..6).map(width).collect();
+    let widths: Vec<_> = (0..7).map(width).collect();
     for row in &rows {
         let cells = row
             .iter()

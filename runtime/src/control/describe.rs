@@ -134,7 +134,10 @@ fn bundles(snapshot: &Snapshot, sets: &[SetStatus]) -> Vec<BundleStatus> {
             digest: id.digest.to_string(),
             state: state.to_owned(),
             native: bundle.native,
-            isolates: u32::try_from(isolates.len()).unwrap_or(u32::MAX),
+            isolates: isolates
+                .iter()
+                .map(|isolate| u32::from(isolate.is_loaded))
+                .sum(),
             heap_bytes: isolates.iter().map(|isolate| isolate.heap_bytes).sum(),
             external_bytes: isolates.iter().map(|isolate| isolate.external_bytes).sum(),
             requests: isolates.iter().map(|isolate| isolate.requests).sum(),
@@ -152,6 +155,7 @@ fn bundles(snapshot: &Snapshot, sets: &[SetStatus]) -> Vec<BundleStatus> {
                 .iter()
                 .map(|isolate| u32::from(isolate.gate.is_held()))
                 .sum(),
+            idle_evictions: isolates.iter().map(|isolate| isolate.idle_evictions).sum(),
         }
     };
     snapshot

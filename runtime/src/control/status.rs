@@ -70,7 +70,7 @@ pub(crate) struct BundleStatus {
     pub(crate) state: String,
     /// Its code is part of the process.
     pub(crate) native: bool,
-    /// Shards that hold an isolate of it, or, if it is native, its exports.
+    /// Shards that hold an isolate of it now, or, if it is native, its exports.
     pub(crate) isolates: u32,
     /// All shards together.
     pub(crate) heap_bytes: u64,
@@ -93,6 +93,8 @@ pub(crate) struct BundleStatus {
     pub(crate) ended: u64,
     /// Isolates that take no work now because of that.
     pub(crate) held_back: u32,
+    /// Times that an isolate of it was evicted while it was idle.
+    pub(crate) idle_evictions: u64,
 }
 
 const SET_STATES: [(set_status::State, &str); 2] = [
@@ -233,6 +235,7 @@ impl BundleStatus {
         to.set_cpu_us(self.cpu_us);
         to.set_ended(self.ended);
         to.set_held_back(self.held_back);
+        to.set_idle_evictions(self.idle_evictions);
         to.set_p50_micros(self.p50_micros);
         to.set_p99_micros(self.p99_micros);
         let count = u32::try_from(self.error_kinds.len()).unwrap_or(u32::MAX);
@@ -260,6 +263,7 @@ impl BundleStatus {
             cpu_us: from.get_cpu_us(),
             ended: from.get_ended(),
             held_back: from.get_held_back(),
+            idle_evictions: from.get_idle_evictions(),
             p50_micros: from.get_p50_micros(),
             p99_micros: from.get_p99_micros(),
             error_kinds: from
@@ -338,6 +342,7 @@ mod tests {
             cpu_us: 5,
             ended: 6,
             held_back: 7,
+            idle_evictions: 8,
             leases: 5,
             error_kinds: BTreeMap::from([("failed".into(), 4)]),
             p50_micros: 6,

@@ -21,6 +21,7 @@ mod memory;
 mod metrics;
 mod native;
 mod outbound;
+mod renewal;
 mod snapshot;
 mod stub_caches;
 mod thrown;
@@ -61,6 +62,7 @@ pub(crate) use metrics::Metrics;
 use native::Owner;
 pub(crate) use native::{kind_from_name, kind_name};
 pub(crate) use outbound::AnswerHead;
+pub(crate) use renewal::Rest;
 use wire::{MOVED, Record, Wire};
 
 /// A segment of a message that moves from one isolate to another: a sealed backing store, and the
@@ -123,9 +125,13 @@ pub(crate) struct IsolateStats {
     pub(crate) ended: u64,
     /// Whether it takes work.
     pub(crate) gate: GateState,
+    /// Whether there is one now: it may be evicted.
+    pub(crate) is_loaded: bool,
+    /// Times that it was evicted while it was idle.
+    pub(crate) idle_evictions: u64,
 }
 
-/// Where an isolate is in its life.
+/// Where an isolate is in its life. From each but the first it may be evicted, and comes back to it.
 ///
 /// ```text
 /// Loading ──▶ Ready ──▶ Serving ──▶ (dropped)
@@ -150,6 +156,10 @@ enum Schedule {
     Running,
     /// It gets no turn any more, until it is renewed.
     Condemned,
+    /// It has no engine, and no mail.
+    Evicted,
+    /// It has no engine and stands in the shard's queue: it is loaded before its turn.
+    Returning,
 }
 
 /// Something for an isolate's glue that is neither a call nor a result.
@@ -249,6 +259,11 @@ pub(crate) struct Isolate {
     /// What requests have used of it.
     pub(crate) usage: RefCell<Usage>,
     pub(crate) gate: Gate,
+    /// Whether its modules were evaluated without awaiting anything.
+    pub(crate) loads_at_once: Cell<bool>,
+    /// What it held, and since when it rests, as of the last look.
+    rest: Cell<Rest>,
+    idle_evictions: Cell<u64>,
     /// Turns that are still to take one record each, since code of this isolate was ended: so
     /// that next time nobody else's work is lost with it.
     careful_turns: Cell<u32>,
@@ -344,6 +359,9 @@ impl Isolate {
                 cpu: Cell::default(),
                 usage: RefCell::default(),
                 gate: Gate::default(),
+                loads_at_once: Cell::new(true),
+                rest: Cell::default(),
+                idle_evictions: Cell::new(0),
                 careful_turns: Cell::new(0),
                 fuse,
                 engine: RefCell::new(engine),
@@ -354,51 +372,6 @@ impl Isolate {
             Some(error) => Err(error),
             None => Ok(isolate),
         }
-    }
-
-    /// Gives it no turn any more: its engine is in no state to go on.
-    pub(crate) fn condemn(&self) {
-        self.schedule.set(Schedule::Condemned);
-    }
-
-    /// Puts a new engine in the place of the old one, as [`new`](Self::new) made that. What waits
-    /// here or for this isolate is gone; whoever it belongs to was told before.
-    ///
-    /// Not during a turn.
-    pub(crate) fn renew(
-        self: &Rc<Self>,
-        limits: &Limits,
-        tasks: UnboundedSender<ForegroundTask>,
-        spare: Option<Blank>,
-    ) -> Result<(), LoadError> {
-        if let Some(alarm) = self.alarm.take() {
-            alarm.abort();
-        }
-        drop((self.events.take(), self.given.take(), self.exchanges.take()));
-        drop((
-            self.inbox.take(),
-            self.blobs.take(),
-            self.json_replies.take(),
-        ));
-        drop((self.usage.take(), self.fuse.take()));
-        self.wire.reset();
-        self.schedule.set(Schedule::Idle);
-        let limits = IsolateLimits::of(&self.program, limits);
-        let mut engine = self.engine.borrow_mut();
-        // The old one goes first: it maps the same rings.
-        *engine = Engine::none(&self.program, &self.host, &self.fuse);
-        let owner = Owner(Rc::downgrade(self));
-        *engine = Engine::new(
-            &self.program,
-            &limits,
-            &self.host,
-            &self.fuse,
-            owner,
-            &self.wire,
-            tasks,
-            spare,
-        )?;
-        Ok(())
     }
 
     /// Begins to evaluate the bundle's modules.
@@ -444,6 +417,8 @@ impl Isolate {
             cpu: self.cpu.get(),
             ended: self.gate.ended(),
             gate: self.gate.state(),
+            is_loaded: !self.is_evicted(),
+            idle_evictions: self.idle_evictions.get(),
         }
     }
 
@@ -452,8 +427,8 @@ impl Isolate {
     /// garbage collector.
     pub(crate) fn receive(&self, mut record: Record, segment0: Segment0<'_>, moved: Vec<Segment>) {
         let ring = match self.schedule.get() {
-            Schedule::Idle | Schedule::Queued => Some(&self.wire),
             Schedule::Running | Schedule::Condemned => None,
+            _ => Some(&self.wire),
         };
         let small = match segment0 {
             Segment0::Moved(length) => {
@@ -478,8 +453,8 @@ impl Isolate {
     /// comes when there is other mail, or when many such records wait.
     pub(crate) fn note(&self, record: Record) {
         let ring = match self.schedule.get() {
-            Schedule::Idle | Schedule::Queued => Some(&self.wire),
             Schedule::Running | Schedule::Condemned => None,
+            _ => Some(&self.wire),
         };
         let mut inbox = self.inbox.borrow_mut();
         inbox.put(record, None, Vec::new(), ring);
@@ -509,10 +484,13 @@ impl Isolate {
     }
 
     fn wake(&self) {
-        if self.schedule.get() == Schedule::Idle
-            && let Some(home) = self.home.upgrade()
-        {
-            self.schedule.set(Schedule::Queued);
+        let queued = match self.schedule.get() {
+            Schedule::Idle => Schedule::Queued,
+            Schedule::Evicted => Schedule::Returning,
+            _ => return,
+        };
+        if let Some(home) = self.home.upgrade() {
+            self.schedule.set(queued);
             home.enqueue(self.slot);
         }
     }

@@ -444,6 +444,13 @@ impl CapabilityTable {
         })
     }
 
+    /// Whoever keeps something for a root that is not over.
+    pub(super) fn parties(&self) -> impl Iterator<Item = &Party> {
+        self.roots
+            .values()
+            .flat_map(|belongings| &belongings.parties)
+    }
+
     /// Whether nothing is held, for any root.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {

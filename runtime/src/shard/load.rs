@@ -63,7 +63,10 @@ impl Shard {
             self.collect(isolate);
             match isolate.evaluation()? {
                 Evaluation::Done => break,
-                Evaluation::Pending => isolate.progress().await,
+                Evaluation::Pending => {
+                    isolate.loads_at_once.set(false);
+                    isolate.progress().await;
+                }
             }
         }
         self.watched(isolate.slot, || isolate.start())

@@ -12,6 +12,7 @@ pub(crate) mod calls;
 mod capabilities;
 mod connections;
 mod cpu;
+mod eviction;
 mod handle;
 mod leases;
 mod load;
@@ -56,6 +57,7 @@ use capabilities::CapabilityTable;
 pub(crate) use connections::Connection;
 use cpu::Ledger;
 pub(crate) use cpu::{Usage, thread_cpu_time};
+use eviction::Looks;
 pub(crate) use handle::{
     JsonCall, JsonReply, ServeConnection, ShardHandle, ShardLife, ShardStats, spawn,
 };
@@ -116,6 +118,7 @@ pub(crate) struct Shard {
     watch: Arc<Watch>,
     /// What was charged of this thread's CPU time.
     ledger: Ledger,
+    looks: Looks,
     this: Weak<Shard>,
     tasks: UnboundedSender<ForegroundTask>,
     /// The other end of `tasks`, until the pump takes it.
@@ -166,6 +169,7 @@ impl Shard {
             now: Cell::new(Instant::now()),
             watch: Watch::new(),
             ledger: Ledger::default(),
+            looks: Looks::default(),
             this: Weak::clone(this),
             tasks,
             posted_tasks: RefCell::new(Some(posted_tasks)),
@@ -583,10 +587,13 @@ impl Home for Shard {
                 RecordKind::Hold | RecordKind::Release if seeded("wait-until-loses-the-root") => {}
                 RecordKind::Hold => {
                     // A root that is over stays over; the promise then holds nothing.
-                    let (kind, now) = (LeaseKind::Background, self.now.get());
-                    self.roots.borrow_mut().hold(root, kind, now);
+                    let (slot, now) = (isolate.slot, self.now.get());
+                    self.roots.borrow_mut().hold_in(root, slot, now);
                 }
-                RecordKind::Release => self.release(root, LeaseKind::Background),
+                RecordKind::Release => {
+                    self.roots.borrow_mut().let_go_in(root, isolate.slot);
+                    self.release(root, LeaseKind::Background);
+                }
                 _ => self.collect_bare(isolate, &record),
             }
         }

@@ -282,6 +282,8 @@ impl Outside {
             cpu: Duration::ZERO,
             ended: native.panicked.get(),
             gate: GateState::Open,
+            is_loaded: true,
+            idle_evictions: 0,
         })
     }
 }

@@ -50,9 +50,11 @@ impl Shard {
                 }
                 self.sweep_if_due();
                 self.tidy(self.now.get());
+                self.keep_to_budget(self.now.get());
             }
             self.sweep_if_due();
             self.tidy(self.now.get());
+            self.keep_to_budget(self.now.get());
         }
     }
 
@@ -72,6 +74,11 @@ impl Shard {
         let mut first = None;
         while let Some(slot) = self.next_ready() {
             if let Some(isolate) = self.isolate(slot) {
+                if isolate.is_returning() {
+                    // V8 makes isolates where none is entered.
+                    first = None;
+                    self.bring_back(&isolate);
+                }
                 first.get_or_insert_with(|| Entered::new(&isolate));
                 self.give_turn(&isolate);
             }
@@ -98,7 +105,7 @@ impl Shard {
             task,
             delay,
         } = posted;
-        let isolate = {
+        let owner = {
             let isolates = self.isolates.borrow();
             let known = isolates
                 .iter()
@@ -106,15 +113,16 @@ impl Shard {
                 .find(|known| known.has_serial(isolate));
             known.map(Rc::clone)
         };
-        let Some(isolate) = isolate else { return };
+        let Some(owner) = owner else { return };
         if delay.is_zero() {
-            return isolate.push(Event::Task(task));
+            return owner.push(Event::Task(task));
         }
-        let isolate = Rc::downgrade(&isolate);
+        let owner = Rc::downgrade(&owner);
         tokio::task::spawn_local(async move {
             tokio::time::sleep(delay).await;
-            if let Some(isolate) = isolate.upgrade() {
-                isolate.push(Event::Task(task));
+            // V8's isolate may be another one by now.
+            if let Some(owner) = owner.upgrade().filter(|owner| owner.has_serial(isolate)) {
+                owner.push(Event::Task(task));
             }
         });
     }

@@ -118,7 +118,12 @@ impl Shard {
     }
 
     /// Fails what `isolate` is to answer for the roots that `which` names.
-    fn fail_in(&self, isolate: &Rc<Isolate>, which: impl Fn(RootKey) -> bool, error: &CallError) {
+    pub(super) fn fail_in(
+        &self,
+        isolate: &Rc<Isolate>,
+        which: impl Fn(RootKey) -> bool,
+        error: &CallError,
+    ) {
         // Nobody tells the handlers: what they did is lost, or was ended.
         let which_calls = |call: &Call| call.callee == *isolate && which(call.root);
         let calls = self.calls.borrow_mut().take(which_calls);
@@ -130,7 +135,7 @@ impl Shard {
 
     /// Makes the isolate anew from its program, in its place: the sets that wire it stay as they
     /// are. Until it is loaded, it takes nothing.
-    fn renew(&self, isolate: &Rc<Isolate>) {
+    pub(super) fn renew(&self, isolate: &Rc<Isolate>) {
         let Some(shard) = self.this.upgrade() else {
             return;
         };
@@ -163,9 +168,15 @@ impl Shard {
 
     async fn reload(&self, isolate: &Rc<Isolate>) -> Result<(), LoadError> {
         self.watch.set_leash(isolate.slot, None);
+        isolate.empty();
+        self.load_into(isolate).await
+    }
+
+    /// Makes an engine for an isolate that has none, and loads its bundle.
+    pub(super) async fn load_into(&self, isolate: &Rc<Isolate>) -> Result<(), LoadError> {
         let heap_mib = isolate.program.heap_mib.unwrap_or(self.limits.heap_mib);
         let spare = self.take_spare(heap_mib);
-        isolate.renew(&self.limits, self.tasks.clone(), spare)?;
+        isolate.make_engine(&self.limits, self.tasks.clone(), spare)?;
         self.leash(isolate);
         let limit = self.limits.load;
         match tokio::time::timeout(limit, self.evaluate(isolate)).await {

@@ -79,6 +79,8 @@ pub(crate) struct Root {
     /// `ctx.waitUntil`, and calls accepted and not yet settled (outbound requests without an answer
     /// among them), which do not keep the root active.
     leases: [Lease; KINDS.len()],
+    /// Slots of the isolates whose promises hold it in the background, and how many each.
+    background: Vec<(usize, u32)>,
     asker: Option<Asker>,
     /// It is a copy of a request, whose answer nobody gets.
     pub(crate) is_shadow: bool,
@@ -143,6 +145,11 @@ impl Root {
         self.asker.take()
     }
 
+    /// Slots of the isolates whose work outlives its response.
+    pub(crate) fn background_slots(&self) -> impl Iterator<Item = usize> {
+        self.background.iter().map(|(slot, _)| *slot)
+    }
+
     fn add(&mut self, kind: LeaseKind, now: Instant) {
         let lease = &mut self.leases[kind as usize];
         if lease.count == 0 {
@@ -199,6 +206,7 @@ impl RootTable {
                 count: 0,
                 since: now,
             }; KINDS.len()],
+            background: Vec::new(),
             asker: None,
             is_shadow: false,
             traced,
@@ -241,6 +249,31 @@ impl RootTable {
         }
     }
 
+    /// Adds a hold to an active root for a promise of the isolate in `slot`.
+    pub(crate) fn hold_in(&mut self, key: RootKey, slot: usize, now: Instant) {
+        if !self.hold(key, LeaseKind::Background, now) {
+            return;
+        }
+        let Some(root) = self.roots.get_mut(key) else {
+            return;
+        };
+        match root.background.iter_mut().find(|(known, _)| *known == slot) {
+            Some((_, count)) => *count += 1,
+            None => root.background.push((slot, 1)),
+        }
+    }
+
+    /// A promise of the isolate in `slot` holds the root no more, if it did.
+    pub(crate) fn let_go_in(&mut self, key: RootKey, slot: usize) {
+        let Some(root) = self.roots.get_mut(key) else {
+            return;
+        };
+        for (_, count) in root.background.iter_mut().filter(|(of, _)| *of == slot) {
+            *count -= 1;
+        }
+        root.background.retain(|(_, count)| *count > 0);
+    }
+
     /// When the root has to be over; `None` if it is gone.
     pub(crate) fn deadline(&self, key: RootKey) -> Option<Instant> {
         self.roots.get(key).map(|root| root.deadline)
@@ -275,6 +308,7 @@ impl RootTable {
                 root.leases[kind as usize].count = 0;
             }
         }
+        root.background.clear();
         self.remove_if_done(key)
     }
 

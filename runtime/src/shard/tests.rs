@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod cpu;
+mod eviction;
 mod leases;
 mod machine;
 mod messages;

@@ -60,9 +60,11 @@ impl Shard {
         self.wake.notify_one();
     }
 
-    /// Waits until [`tidy`](Self::tidy) has something to do.
+    /// Waits until [`tidy`](Self::tidy) or [`keep_to_budget`](Self::keep_to_budget) has something to
+    /// do.
     pub(super) async fn tidy_due(&self) {
-        match self.ledger.grown.due.get() {
+        let due = [self.ledger.grown.due.get(), self.looks.due.get()];
+        match due.into_iter().flatten().min() {
             Some(due) => tokio::time::sleep_until(due.into()).await,
             None => std::future::pending().await,
         }

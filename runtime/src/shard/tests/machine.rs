@@ -79,6 +79,8 @@ enum Step {
     /// A new request with the pin token of an earlier one.
     Retry(usize),
     Evict(usize),
+    /// All rest, for so long that who is idle goes, until it is called.
+    Rest,
     /// The process is killed; another one begins with what was in force.
     Crash,
     /// Time for what has nothing to do with any step.
@@ -102,6 +104,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any().prop_map(Step::End),
         4 => any().prop_map(Step::Retry),
         1 => version().prop_map(Step::Evict),
+        3 => Just(Step::Rest),
         1 => Just(Step::Crash),
         1 => Just(Step::Tick),
     ]
@@ -170,6 +173,7 @@ struct Reached {
     retried_after_change: u32,
     gone: u32,
     evicted: u32,
+    rested: u32,
     sticky: u32,
     crashed_with_requests: u32,
 }
@@ -192,7 +196,11 @@ struct Machine<'r> {
 async fn boot(base: usize) -> (World, tokio::task::JoinHandle<()>) {
     let Known { programs, sets } = known();
     let own = [&programs[base..=base], &programs[VERSIONS.len()..]].concat();
-    let served = serve_samples(&own, &sets[base], "front", Limits::ample());
+    let limits = Limits {
+        memory_budget_mib_per_shard: Some(1),
+        ..Limits::ample()
+    };
+    let served = serve_samples(&own, &sets[base], "front", limits);
     let (shard, routing) = served.await.unwrap();
     let pump = tokio::task::spawn_local(Rc::clone(&shard).pump());
     (World { shard, routing }, pump)
@@ -248,6 +256,7 @@ impl<'r> Machine<'r> {
             Step::Admit(key) => self.admit(*key),
             Step::Retry(token) => self.retry(token),
             Step::Evict(version) => self.evict(*version),
+            Step::Rest => self.rest(),
             Step::Crash => self.crash().await,
             Step::Tick => tokio::time::sleep(Duration::from_millis(2)).await,
             Step::Start(..) => {}
@@ -445,6 +454,19 @@ impl<'r> Machine<'r> {
         assert_eq!(count, expected);
     }
 
+    /// Only what a request is not entitled to any more may go with an isolate.
+    fn rest(&mut self) {
+        self.world.rest();
+        if self.world.is_evicted("front") {
+            let mut requests = self.requests.iter();
+            assert!(requests.all(|request| request.evicted || request.left.is_empty()));
+            for request in &mut self.requests {
+                request.left.clear();
+            }
+            self.reached.borrow_mut().rested += 1;
+        }
+    }
+
     async fn crash(&mut self) {
         let held = self.requests.iter().any(Admitted::holds);
         self.reached.borrow_mut().crashed_with_requests += u32::from(held);
@@ -549,7 +571,16 @@ fn one_history_meets_everything() {
         // The first goes on, and a retry gets it.
         &[Call(0), Call(1), Finish(0), Retry(0), Deploy(2, 0)],
         // Going back moves nobody.
-        &[Rollback(1), Call(0), Tick, Evict(0), Call(0), Evict(1)],
+        &[
+            Rollback(1),
+            Call(0),
+            Tick,
+            Rest,
+            Call(0),
+            Evict(0),
+            Call(0),
+            Evict(1),
+        ],
         &[
             Call(0),
             Call(1),
@@ -573,6 +604,7 @@ fn one_history_meets_everything() {
         reached.retried_after_change,
         reached.gone,
         reached.evicted,
+        reached.rested,
         reached.sticky,
         reached.crashed_with_requests,
     ];
