@@ -72,18 +72,19 @@ impl Shard {
         let concerned = self.concerned();
         resting.retain(|(_, isolate)| isolate.is_idle() && !concerned.contains(&isolate.slot));
         resting.sort_by_key(|(rest, _)| rest.since);
+        let mut excess_bytes = held_bytes - budget_bytes;
         let mut evicted = 0;
         for (rest, isolate) in resting {
-            if held_bytes <= budget_bytes || evicted == EVICTIONS_PER_LOOK {
+            if excess_bytes == 0 || evicted == EVICTIONS_PER_LOOK {
                 break;
             }
-            // Perhaps it holds little more than garbage.
-            if isolate.collect_garbage() {
-                continue;
+            excess_bytes = excess_bytes.saturating_sub(rest.held_bytes);
+            // Perhaps it holds little more than garbage: the next look will tell.
+            if !isolate.collect_garbage() {
+                self.evict_idle(&isolate);
+                held_bytes -= rest.held_bytes;
+                evicted += 1;
             }
-            self.evict_idle(&isolate);
-            held_bytes -= rest.held_bytes;
-            evicted += 1;
         }
         if evicted > 0 {
             let held_mib = held_bytes >> 20;
