@@ -41,7 +41,7 @@ fn loaded_and_evicted(server: &Server) -> (u64, u64) {
         let counts = bundles.clone().map(|bundle| bundle[name].as_u64().unwrap());
         counts.sum()
     };
-    (sum("isolates"), sum("idleEvictions"))
+    (sum("isolates"), sum("idle_evictions"))
 }
 
 #[test]
