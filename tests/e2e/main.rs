@@ -24,6 +24,7 @@ mod commands;
 mod control;
 #[cfg(test)]
 mod deploys;
+#[cfg(test)]
 mod eviction;
 #[cfg(test)]
 mod failing_handlers;
