@@ -73,8 +73,8 @@ pub(crate) fn request_look(handle: &v8::IsolateHandle, turn: u64) {
     handle.request_interrupt(look, turn as usize as *mut c_void);
 }
 
-/// Says that a buffer is about to be refused to what `handle`'s isolate runs: its turn's time is
-/// wasted. Heard as a look is.
+/// Says that what `handle`'s isolate runs is refused a buffer or a timer: its turn's time is wasted.
+/// Heard as a look is.
 pub(super) fn request_waste(handle: &v8::IsolateHandle) {
     handle.request_interrupt(waste, std::ptr::null_mut());
 }

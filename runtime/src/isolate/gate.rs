@@ -1,7 +1,7 @@
 //! Whether an isolate takes work: the breaker in front of one that keeps failing.
 //!
 //! Each time that an isolate's code has to be ended costs everybody on its shard the time until
-//! then, and so does each time that it runs until it gets no memory any more. A little of that is
+//! then, and so does each time that it runs until it gets no memory or no timers any more. A little of that is
 //! forgiven; past it the isolate is *held back*: what is asked of it fails at once, for a second at
 //! first and twice as long each time, then one request is let through to see.
 
@@ -175,12 +175,13 @@ impl Gate {
                 .mul_f64(most.as_secs_f64() / FORGIVEN_IN.as_secs_f64())
         });
         let left = before.saturating_sub(forgiven);
-        if left.is_zero() {
+        let on_trial = matches!(self.state.get(), GateState::Trial { .. });
+        // While it was held back it could waste nothing: that is forgiven, and not forgotten.
+        if left.is_zero() && !on_trial {
             self.hold.set(FIRST_HOLD);
         }
         let wasted = left + counted;
         self.wasted.set((wasted, Some(now)));
-        let on_trial = matches!(self.state.get(), GateState::Trial { .. });
         if wasted < most && !on_trial {
             return None;
         }
@@ -260,7 +261,11 @@ mod tests {
         // One only.
         assert!(gate.pass_at(gate.state(), tried).is_err());
         assert_eq!(gate.strike(MS, WASTE, tried), Some(2 * FIRST_HOLD));
-        let again = tried + 2 * FIRST_HOLD;
+        // However little it was, and however long ago the last time.
+        let later = tried + 2 * FORGIVEN_IN;
+        assert!(gate.pass_at(gate.state(), later).is_ok());
+        assert_eq!(gate.waste(MS, WASTE, later), Some(4 * FIRST_HOLD));
+        let again = later + 4 * FIRST_HOLD;
         assert!(gate.pass_at(gate.state(), again - MS).is_err());
         assert!(gate.pass_at(gate.state(), again).is_ok());
         gate.succeeded();

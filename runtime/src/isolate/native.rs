@@ -8,6 +8,7 @@ use std::rc::{Rc, Weak};
 use bytes::Bytes;
 use isolith_capnp::error_capnp::call_error::Kind;
 
+use super::cut::request_waste;
 use super::exchange::WriteState;
 use super::keys::from_words;
 use super::thrown::{error_text, redact};
@@ -48,6 +49,7 @@ natives! {
     "breakBody" => break_body,
     "endExchange" => end_exchange,
     "schedule" => schedule,
+    "waste" => waste,
     "replyJson" => reply_json,
     "position" => position,
 }
@@ -395,6 +397,11 @@ fn schedule(scope: Scope<'_, '_, '_>, args: Args<'_>, _: v8::ReturnValue<'_>) {
         let due_ms = args.get(0).number_value(scope).unwrap_or(0.0);
         isolate.set_alarm(due_ms);
     }
+}
+
+/// waste(): the turn that runs was refused what it asked for, so its time comes to nothing.
+fn waste(scope: Scope<'_, '_, '_>, _: Args<'_>, _: v8::ReturnValue<'_>) {
+    request_waste(&scope.thread_safe_handle());
 }
 
 /// replyJson(id, errorKind, text): `text` is the result if the kind is empty.

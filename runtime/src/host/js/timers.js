@@ -12,6 +12,8 @@
   let getContext = host.getContinuation;
   let setContext = host.setContinuation;
   let schedule = internals.noop;
+  // Hears of it when somebody asks for more timers than there may be.
+  let refused = internals.noop;
   let firing = false;
   let nextId = 1;
   let nextOrder = 1;
@@ -61,6 +63,7 @@
 
   const start = (callback, delay, repeat, args) => {
     if (MapPrototypeGetSize(byId) >= MAX_TIMERS) {
+      refused();
       throw new internals.DOMException(
         `more than ${MAX_TIMERS} timers are waiting; clear some first`, "QuotaExceededError");
     }
@@ -89,8 +92,9 @@
 
   internals.setTimer = (callback, delay) => start(callback, delay, false, []);
   internals.clearTimer = clear;
-  internals.setTimerScheduler = (scheduler) => {
+  internals.setTimerScheduler = (scheduler, onRefused = internals.noop) => {
     schedule = scheduler;
+    refused = onRefused;
   };
   internals.setContinuationAccess = (get, set) => {
     getContext = get;

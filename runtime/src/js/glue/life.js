@@ -57,7 +57,7 @@
     handler = facts.http ? undefined : null;
     // Made now rather than for the first request.
     if (facts.http) void (internals.createRequest, internals.AbortController);
-    internals.setTimerScheduler((dueMs) => host.schedule(dueMs));
+    internals.setTimerScheduler((dueMs) => host.schedule(dueMs), () => host.waste());
     internals.setContinuationAccess(getContext, setContext);
   }
 

@@ -100,8 +100,13 @@ const GREEDY: Sample<'_> = Sample {
     version: "1.0.0",
     source: r#"
 const allocate = () => { const all = []; for (;;) all.push(new Uint8Array(1 << 20).fill(1)); };
+const wake = () => {
+  const all = [];
+  try { for (;;) all.push(setTimeout(() => {}, 1e6)); } finally { all.forEach(clearTimeout); }
+};
 const ways = {
   allocate,
+  wake,
   probe: () => {
     let times = 0;
     for (let i = 0; i < 10; i++) {
@@ -299,15 +304,25 @@ fn greedy_limits() -> Limits {
 
 #[test]
 fn who_always_computes_until_there_is_no_memory_is_held_back() {
-    on_shard(|| async {
+    is_held_back_for("allocate", "RangeError");
+}
+
+#[test]
+fn who_always_makes_timers_until_there_may_be_no_more_is_held_back() {
+    is_held_back_for("wake", "QuotaExceededError");
+}
+
+fn is_held_back_for(way: &'static str, refusal: &'static str) {
+    on_shard(move || async move {
         let world = serve(&[GREEDY], "greedy", greedy_limits()).await;
         let error = loop {
-            let call = world.call_by("greedy", "compute", "{\"way\": \"allocate\"}", soon());
+            let asked = format!("{{\"way\": \"{way}\"}}");
+            let call = world.call_by("greedy", "compute", &asked, soon());
             let error = call.await.unwrap_err();
             if error.kind != Kind::Failed {
                 break error;
             }
-            assert!(error.message.contains("RangeError"), "{error}");
+            assert!(error.to_string().contains(refusal), "{error}");
             let used = world.isolate("greedy").stats().cpu;
             assert!(used < Duration::from_secs(20), "never held back");
         };
