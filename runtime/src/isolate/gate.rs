@@ -14,7 +14,7 @@ use crate::error::CallError;
 
 /// In this time as much CPU time is forgiven as may be wasted.
 const FORGIVEN_IN: Duration = Duration::from_secs(10);
-/// What an isolate is charged at least when its code is ended.
+/// What an isolate is charged at least, each time.
 const LEAST_WASTE: Duration = Duration::from_millis(20);
 /// How long an isolate is held back the first time.
 const FIRST_HOLD: Duration = Duration::from_secs(1);
@@ -152,22 +152,15 @@ impl Gate {
     /// held back for that.
     pub(crate) fn strike(&self, used: Duration, most: Duration, now: Instant) -> Option<Duration> {
         self.ended.set(self.ended.get() + 1);
-        self.charge(used, used.max(LEAST_WASTE), most, now)
+        self.charge(used, most, now)
     }
 
     /// As [`strike`](Self::strike), for code that goes on, though what it did was in vain.
     pub(crate) fn waste(&self, used: Duration, most: Duration, now: Instant) -> Option<Duration> {
-        self.charge(used, used, most, now)
+        self.charge(used, most, now)
     }
 
-    /// `used` was wasted, and counts as so much.
-    fn charge(
-        &self,
-        used: Duration,
-        counted: Duration,
-        most: Duration,
-        now: Instant,
-    ) -> Option<Duration> {
+    fn charge(&self, used: Duration, most: Duration, now: Instant) -> Option<Duration> {
         self.wasted_cpu.set(self.wasted_cpu.get() + used);
         let (before, at) = self.wasted.get();
         let forgiven = at.map_or(Duration::ZERO, |at| {
@@ -180,7 +173,7 @@ impl Gate {
         if left.is_zero() && !on_trial {
             self.hold.set(FIRST_HOLD);
         }
-        let wasted = left + counted;
+        let wasted = left + used.max(LEAST_WASTE);
         self.wasted.set((wasted, Some(now)));
         if wasted < most && !on_trial {
             return None;
