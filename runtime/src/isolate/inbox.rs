@@ -13,6 +13,9 @@ use backlog::Backlog;
 
 /// Records that a small message may take: its own, and one that says where its chunk is.
 const RECORDS_PER_MESSAGE: usize = 2;
+/// Records that one turn is given: some 100 µs of small calls, for which the shard's other isolates
+/// have to wait. What comes after them takes turns with what other requests send.
+const RECORDS_PER_TURN: usize = 64;
 
 /// A record on its way in.
 struct Delivery {
@@ -52,7 +55,7 @@ impl Inbox {
         ring: Option<&Wire>,
     ) {
         match ring {
-            Some(wire) if self.backlog.is_empty() && wire.room() >= RECORDS_PER_MESSAGE => {
+            Some(wire) if self.backlog.is_empty() && has_room(wire) => {
                 self.hand(record, small, moved, wire);
             }
             _ => self.backlog.push(Delivery {
@@ -65,8 +68,7 @@ impl Inbox {
 
     /// Fills the ring for a turn, and returns what moved with its records.
     pub(super) fn open(&mut self, wire: &Wire) -> Vec<Segment> {
-        while !self.backlog.is_empty()
-            && wire.room() >= RECORDS_PER_MESSAGE
+        while has_room(wire)
             && let Some(next) = self.backlog.pop()
         {
             self.hand(next.record, next.small.as_deref(), next.moved, wire);
@@ -120,5 +122,42 @@ impl Inbox {
         self.chunk = Some(chunk);
         self.chunk_used = bytes.len();
         0
+    }
+}
+
+fn has_room(wire: &Wire) -> bool {
+    wire.in_count() + RECORDS_PER_MESSAGE <= RECORDS_PER_TURN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_handed_over_in_many_turns() {
+        let (flood, other) = ((1, 1), (2, 1));
+        let (wire, mut inbox) = (Wire::new(), Inbox::default());
+        let roots = std::iter::repeat_n(flood, 1000).chain([other]);
+        for root in roots {
+            let record = Record {
+                root,
+                ..Record::bare(RecordKind::Call)
+            };
+            inbox.put(record, Some(&[0; 8]), Vec::new(), Some(&wire));
+        }
+        let mut calls = 0;
+        for turn in 0.. {
+            inbox.open(&wire);
+            let roots = (0..wire.in_count()).filter_map(|place| wire.incoming_root(place));
+            let roots: Vec<_> = roots.filter(|root| [flood, other].contains(root)).collect();
+            if roots.is_empty() {
+                break;
+            }
+            assert!(roots.len() <= RECORDS_PER_TURN, "{}", roots.len());
+            assert_eq!(roots.contains(&other), turn == 1);
+            calls += roots.len();
+            wire.set_in_count(0);
+        }
+        assert_eq!(calls, 1001);
     }
 }

@@ -327,11 +327,6 @@ impl Wire {
         &self.outbox
     }
 
-    /// How many records the in-ring has room for.
-    pub(crate) fn room(&self) -> usize {
-        RING_RECORDS - self.in_count()
-    }
-
     /// Adds a record to the in-ring; false, and nothing done, if it is full.
     pub(crate) fn put(&self, record: &Record) -> bool {
         let count = self.in_count();

@@ -4,7 +4,9 @@
 //! one each. Every other record stays behind all that came before it and ahead of all that comes
 //! after: it may concern what those brought, or what they refer to, whatever request they are of.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
 
 use super::Delivery;
 use crate::isolate::keys::{RootKey, from_words};
@@ -28,7 +30,7 @@ enum Part {
 /// Plain records of several requests.
 #[derive(Default)]
 struct Lanes {
-    by_root: HashMap<RootKey, VecDeque<Delivery>>,
+    by_root: FxHashMap<RootKey, VecDeque<Delivery>>,
     /// Whose turn it is: each root with a lane, once.
     order: VecDeque<RootKey>,
 }
