@@ -12,7 +12,16 @@
   const { copy, encodeUtf8, settle, toUSVString, viewBytes } = internals;
 
   // source: a string, bytes that nobody else holds, or null when there is only the stream.
-  const newBody = (source, stream, type) => ({ __proto__: null, source, stream, type, used: false, shared: false });
+  const Body = internals.record(class {
+    constructor(source, stream, type) {
+      this.source = source;
+      this.stream = stream;
+      this.type = type;
+      this.used = false;
+      this.shared = false;
+    }
+  });
+  const newBody = (source, stream, type) => new Body(source, stream, type);
   internals.newBody = newBody;
 
   internals.extractBody = (init) => {

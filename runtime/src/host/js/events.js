@@ -130,6 +130,15 @@
 
   const MAX_LISTENERS = 10000;
   let fire;
+  const Listener = internals.record(class {
+    constructor(callback, capture, once, passive) {
+      this.callback = callback;
+      this.capture = capture;
+      this.once = once;
+      this.passive = passive;
+      this.removed = false;
+    }
+  });
   class EventTarget {
     #listeners = null;
     addEventListener(type, callback, options = undefined) {
@@ -153,8 +162,7 @@
       if (list.length >= MAX_LISTENERS) {
         throw new DOMException(`more than ${MAX_LISTENERS} listeners for "${type}"`, "QuotaExceededError");
       }
-      ArrayPrototypePush(list, { __proto__: null, callback, capture, once: !!given.once,
-        passive: !!given.passive, removed: false });
+      ArrayPrototypePush(list, new Listener(callback, capture, !!given.once, !!given.passive));
       if (signal !== undefined) {
         internals.onAbort(signal, () => this.removeEventListener(type, callback, capture));
       }

@@ -22,7 +22,7 @@
         "ReadableStreamBYOBReader WritableStream WritableStreamDefaultController " +
         "WritableStreamDefaultWriter TransformStream TransformStreamDefaultController " +
         "TextEncoderStream TextDecoderStream",
-      internals: "Queue highWaterMark sizeAlgorithm algorithm upon rejectedHandled resolved " +
+      internals: "Queue queued highWaterMark sizeAlgorithm algorithm upon rejectedHandled resolved " +
         "streamState newStream newReader read releaseReader cancelState canTake teeStream " +
         "writableState newWritable errorWritable pipe newTransform getWriter writeTo closeWriter " +
         "abortWriter pipeTo readableSide writableSide" },

@@ -24,6 +24,22 @@
     return text;
   };
 
+  // A URL as it came in.
+  const RawUrl = internals.record(class {
+    constructor(raw) {
+      this.raw = raw;
+    }
+  });
+  // What is sent of a response.
+  const Head = internals.record(class {
+    constructor(status, statusText, headers, body) {
+      this.status = status;
+      this.statusText = statusText;
+      this.headers = headers;
+      this.body = body;
+    }
+  });
+
   class Request {
     #method = "GET";
     #url;
@@ -122,7 +138,7 @@
       internals.createRequest = (method, url, flat, stream, signal) => {
         const request = new Request(internals.secret);
         request.#method = method;
-        request.#url = { __proto__: null, raw: url };
+        request.#url = new RawUrl(url);
         request.#headers = internals.newHeaders(flat, true);
         if (stream !== null && stream !== undefined) {
           request.#body = internals.isReadableStream(stream) ? internals.newBody(null, stream, null)
@@ -233,8 +249,8 @@
         }
         if (response.#status === 0) throw new TypeError("fetch returned Response.error(), which cannot be sent");
         internals.checkUsable(response.#body, "the body of the returned response");
-        return { __proto__: null, status: response.#status, statusText: response.#statusText,
-          headers: internals.headerList(response.#headers), body: internals.takeBody(response.#body) };
+        return new Head(response.#status, response.#statusText,
+          internals.headerList(response.#headers), internals.takeBody(response.#body));
       };
       // A response that came from elsewhere (a granted fetch binding).
       internals.createResponse = (status, statusText, flat, body, url, redirected) => {

@@ -13,10 +13,50 @@
   const idle = () => internals.resolved;
   const chunkBytes = (view) => TypedArrayPrototypeGetLength(view);
 
-  const newState = (bytes, highWaterMark, sizeOf) => ({ __proto__: null, status: "readable",
-    error: undefined, reader: null, disturbed: false, queue: new Queue(), size: 0, highWaterMark,
-    sizeOf, bytes, started: false, pulling: false, pullAgain: false, closing: false,
-    pull: idle, cancel: idle, controller: null });
+  const State = internals.record(class {
+    constructor(bytes, highWaterMark, sizeOf) {
+      this.status = "readable";
+      this.error = undefined;
+      this.reader = null;
+      this.disturbed = false;
+      this.queue = new Queue();
+      this.size = 0;
+      this.highWaterMark = highWaterMark;
+      this.sizeOf = sizeOf;
+      this.bytes = bytes;
+      this.started = false;
+      this.pulling = false;
+      this.pullAgain = false;
+      this.closing = false;
+      this.pull = idle;
+      this.cancel = idle;
+      this.controller = null;
+    }
+  });
+  const newState = (bytes, highWaterMark, sizeOf) => new State(bytes, highWaterMark, sizeOf);
+  const Chunk = internals.record(class {
+    constructor(chunk, size) {
+      this.chunk = chunk;
+      this.size = size;
+    }
+  });
+  const queued = internals.queued = (chunk, size) => new Chunk(chunk, size);
+  const Reader = internals.record(class {
+    constructor(state, byob, closed) {
+      this.state = state;
+      this.byob = byob;
+      this.requests = new Queue();
+      this.closed = closed;
+    }
+  });
+  const ReadRequest = internals.record(class {
+    constructor(chunk, close, error) {
+      this.fill = undefined;
+      this.chunk = chunk;
+      this.close = close;
+      this.error = error;
+    }
+  });
 
   const desiredSize = (s) =>
     s.status === "errored" ? null : s.status === "closed" ? 0 : s.highWaterMark - s.size;
@@ -105,7 +145,7 @@
           throw error;
         }
       }
-      s.queue.push({ __proto__: null, chunk, size });
+      s.queue.push(queued(chunk, size));
       s.size += size;
       serve(s);
     }
@@ -136,7 +176,7 @@
 
   const newReader = (s, byob) => {
     const closed = deferred();
-    const reader = { __proto__: null, state: s, byob, requests: new Queue(), closed };
+    const reader = new Reader(s, byob, closed);
     s.reader = reader;
     if (s.status === "closed") {
       closed.resolve(undefined);
@@ -159,10 +199,10 @@
   };
   const readPromise = (reader) => {
     if (reader.state === null) return PromiseReject(new TypeError("the reader was released"));
-    return new Promise((resolve, reject) => read(reader, { __proto__: null, fill: undefined,
-      chunk: (value) => resolve({ value, done: false }),
-      close: () => resolve({ value: undefined, done: true }),
-      error: reject }));
+    return new Promise((resolve, reject) => read(reader, new ReadRequest(
+      (value) => resolve({ value, done: false }),
+      () => resolve({ value: undefined, done: true }),
+      reject)));
   };
 
   // Methods that all controllers or all readers have.

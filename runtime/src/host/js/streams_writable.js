@@ -140,7 +140,7 @@
     if (closing(s) || s.status === "closed") return PromiseReject(new TypeError("the stream is closing or closed"));
     const request = deferred();
     s.requests.push(request);
-    s.queue.push({ __proto__: null, chunk, size });
+    s.queue.push(internals.queued(chunk, size));
     s.size += size;
     setBackpressure(s, desiredSize(s) <= 0);
     advance(s);

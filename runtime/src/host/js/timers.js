@@ -17,6 +17,18 @@
   let firing = false;
   let nextId = 1;
   let nextOrder = 1;
+  const Timer = internals.record(class {
+    constructor(callback, args, interval, due) {
+      this.id = nextId++;
+      this.callback = callback;
+      this.args = args;
+      this.context = getContext();
+      this.interval = interval;
+      this.due = due;
+      this.order = 0;
+      this.at = -1;
+    }
+  });
   const heap = [];
   const byId = new Map();
 
@@ -70,8 +82,7 @@
     delay = +delay;
     if (!(delay >= 1)) delay = 1;
     else if (delay > MAX_DELAY_MS) delay = 1;
-    const timer = { __proto__: null, id: nextId++, callback, args, context: getContext(),
-      interval: repeat ? delay : 0, due: host.clock() + delay, order: 0, at: -1 };
+    const timer = new Timer(callback, args, repeat ? delay : 0, host.clock() + delay);
     MapPrototypeSet(byId, timer.id, timer);
     insert(timer);
     return timer.id;
