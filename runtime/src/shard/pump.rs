@@ -20,7 +20,7 @@ const TURNS_PER_LOOK: usize = 32;
 enum Stretch {
     /// No isolate waits for a turn.
     Done,
-    /// Its time was up.
+    /// Its time was up, or only isolates wait that are ahead of the others.
     Interrupted,
 }
 
@@ -72,7 +72,15 @@ impl Shard {
         // The first isolate stays entered beneath the others: a caller that takes every other turn
         // is not left and entered again each time.
         let mut first = None;
-        while let Some(slot) = self.next_ready() {
+        loop {
+            // Who was served is answered, and who waits outside let in, before one who is ahead has
+            // the thread: maybe for long.
+            if turns > 0 && self.ready.borrow().has_only_ahead() {
+                return Stretch::Interrupted;
+            }
+            let Some(slot) = self.next_ready() else {
+                return Stretch::Done;
+            };
             if let Some(isolate) = self.isolate(slot) {
                 if isolate.is_returning() {
                     // V8 makes isolates where none is entered.
@@ -89,7 +97,6 @@ impl Shard {
                 return Stretch::Interrupted;
             }
         }
-        Stretch::Done
     }
 
     fn sweep_if_due(self: &Rc<Self>) {

@@ -34,6 +34,17 @@ impl ReadyQueue {
         if let Some(slot) = self.in_order.pop_front() {
             return Some(slot);
         }
+        self.pop_ahead()
+    }
+
+    /// Whether nobody waits but some who are ahead.
+    pub(super) fn has_only_ahead(&self) -> bool {
+        self.in_order.is_empty() && !self.ahead.is_empty()
+    }
+
+    // Apart, so that `pop` is inlined.
+    #[inline(never)]
+    fn pop_ahead(&mut self) -> Option<usize> {
         let used = |slot: &usize| self.used.get(*slot).copied().unwrap_or_default();
         let (place, _) = self
             .ahead

@@ -19,6 +19,11 @@ const ways = {
   },
   fired: () => ({ times: fired }),
   quick: () => ({ times: 1 }),
+  computes: () => {
+    const until = performance.now() + 20;
+    while (performance.now() < until);
+    return { times: 1 };
+  },
   handler: forever,
   microtask: async () => { await null; forever(); },
   chain: async () => { for (;;) await null; },
@@ -369,6 +374,26 @@ fn who_rests_gives_back_what_it_needs_no_longer() {
             rested += Duration::from_millis(100);
         }
         assert_eq!(world.call("greedy", "wait", "{}").await["times"], 7);
+    });
+}
+
+#[test]
+fn who_is_served_is_answered_before_one_who_is_ahead_goes_on() {
+    on_shard(|| async {
+        let world = serve(&[BUSY, FLOOD], "flood", Limits::ample()).await;
+        let compute = || world.call("busy", "compute", "{\"way\": \"computes\"}");
+        let answered = || world.isolate("busy").stats().requests;
+        let mut before = 0;
+        for _ in 0..10 {
+            compute().await;
+            let computed = answered();
+            // Whether it is ahead is known by looks: not each time.
+            tokio::join!(compute(), async {
+                world.call("flood", "wait", "{}").await;
+                before += u32::from(answered() == computed);
+            });
+        }
+        assert!(before > 3, "{before} of 10 times");
     });
 }
 
