@@ -29,7 +29,7 @@ const TRIAL_USUAL_CPU: u32 = 4;
 /// Where the gate is.
 ///
 /// ```text
-///        wastes too much              its time is over           the trial succeeds
+///        wastes too much              its time is over           the trial is answered
 /// Open ──────────────────▶ Held ────────────────────▶ Trial ─────────────────────▶ Open
 ///   │                       ▲                           │ the trial is ended
 ///   │ the isolate is lost   └───────────────────────────┘
@@ -141,8 +141,8 @@ impl Gate {
         }
     }
 
-    /// Something that the isolate was asked has succeeded.
-    pub(crate) fn succeeded(&self) {
+    /// Something that the isolate was asked is done, well or not: it did not have to be ended.
+    pub(crate) fn answered(&self) {
         if matches!(self.state.get(), GateState::Trial { .. }) {
             self.state.set(GateState::Open);
         }
@@ -175,8 +175,13 @@ impl Gate {
         }
         let wasted = left + used.max(LEAST_WASTE);
         self.wasted.set((wasted, Some(now)));
-        if wasted < most && !on_trial {
-            return None;
+        match self.state.get() {
+            // What was under way when it was held back does not add to that.
+            GateState::Held { until } if now < until => return None,
+            // Nobody waits for it, and it has to stay so.
+            GateState::Replacing => return None,
+            _ if wasted < most && !on_trial => return None,
+            _ => {}
         }
         let hold = self.hold.get();
         self.state.set(GateState::Held { until: now + hold });
@@ -261,7 +266,31 @@ mod tests {
         let again = later + 4 * FIRST_HOLD;
         assert!(gate.pass_at(gate.state(), again - MS).is_err());
         assert!(gate.pass_at(gate.state(), again).is_ok());
-        gate.succeeded();
+        gate.answered();
+        assert_eq!(gate.state(), GateState::Open);
+    }
+
+    #[test]
+    fn what_was_under_way_does_not_make_the_hold_longer() {
+        let (gate, start) = (Gate::default(), Instant::now());
+        assert_eq!(gate.strike(WASTE, WASTE, start), Some(FIRST_HOLD));
+        let held = gate.state();
+        for _ in 0..8 {
+            assert_eq!(gate.strike(WASTE, WASTE, start + MS), None);
+            assert_eq!(gate.state(), held);
+        }
+        let tried = start + FIRST_HOLD;
+        assert!(gate.pass_at(held, tried).is_ok());
+        assert_eq!(gate.strike(MS, WASTE, tried), Some(2 * FIRST_HOLD));
+    }
+
+    #[test]
+    fn an_isolate_that_is_made_anew_stays_closed_whatever_is_ended() {
+        let gate = Gate::default();
+        let before = gate.replacing();
+        assert_eq!(gate.strike(WASTE, WASTE, Instant::now()), None);
+        assert_eq!(gate.state(), GateState::Replacing);
+        gate.replaced(before);
         assert_eq!(gate.state(), GateState::Open);
     }
 }

@@ -16,6 +16,9 @@ const RECORDS_PER_MESSAGE: usize = 2;
 /// Records that one turn is given: some 100 µs of small calls, for which the shard's other isolates
 /// have to wait. What comes after them takes turns with what other requests send.
 const RECORDS_PER_TURN: usize = 64;
+/// Bytes of moved segments after which a turn is given no further message: all that one turn is
+/// given counts to the isolate's memory at once.
+const MOVED_BYTES_PER_TURN: usize = 32 << 20;
 
 /// A record on its way in.
 struct Delivery {
@@ -32,6 +35,7 @@ struct Delivery {
 pub(super) struct Inbox {
     /// What moved with the records in the in-ring, in their order.
     moved: Vec<Segment>,
+    moved_bytes: usize,
     backlog: Backlog,
     /// Where the next small message is copied to; JavaScript maps it by a `Chunk` record.
     chunk: Option<Memory>,
@@ -55,7 +59,7 @@ impl Inbox {
         ring: Option<&Wire>,
     ) {
         match ring {
-            Some(wire) if self.backlog.is_empty() && has_room(wire) => {
+            Some(wire) if self.backlog.is_empty() && self.has_room(wire) => {
                 self.hand(record, small, moved, wire);
             }
             _ => self.backlog.push(Delivery {
@@ -68,17 +72,24 @@ impl Inbox {
 
     /// Fills the ring for a turn, and returns what moved with its records.
     pub(super) fn open(&mut self, wire: &Wire) -> Vec<Segment> {
-        while has_room(wire)
+        while self.has_room(wire)
             && let Some(next) = self.backlog.pop()
         {
             self.hand(next.record, next.small.as_deref(), next.moved, wire);
         }
+        self.moved_bytes = 0;
         std::mem::take(&mut self.moved)
     }
 
     /// Takes back what [`open`](Self::open) gave: not all records of the ring were handled.
     pub(super) fn put_back(&mut self, moved: Vec<Segment>) {
+        self.moved_bytes = bytes(&moved);
         self.moved = moved;
+    }
+
+    fn has_room(&self, wire: &Wire) -> bool {
+        wire.in_count() + RECORDS_PER_MESSAGE <= RECORDS_PER_TURN
+            && self.moved_bytes < MOVED_BYTES_PER_TURN
     }
 
     /// Puts a record into the ring, which has room for it.
@@ -90,6 +101,7 @@ impl Inbox {
             record.length = bytes.len() as i32;
         }
         wire.put(&record);
+        self.moved_bytes += bytes(&moved);
         match self.moved.is_empty() {
             true => self.moved = moved,
             false => self.moved.extend(moved),
@@ -125,13 +137,41 @@ impl Inbox {
     }
 }
 
-fn has_room(wire: &Wire) -> bool {
-    wire.in_count() + RECORDS_PER_MESSAGE <= RECORDS_PER_TURN
+/// What the receiver of segments holds through them.
+fn bytes(segments: &[Segment]) -> usize {
+    let stores = segments.iter().map(|segment| &segment.store);
+    stores.map(|store| store.byte_length()).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_messages_are_handed_over_in_many_turns() {
+        let (wire, mut inbox) = (Wire::new(), Inbox::default());
+        let blob = Memory::new(MOVED_BYTES_PER_TURN / 2);
+        for _ in 0..5 {
+            let record = Record {
+                segments: 1,
+                ..Record::bare(RecordKind::Call)
+            };
+            let segment = Segment {
+                store: blob.store().clone(),
+                base: 0,
+                end: 8,
+            };
+            inbox.put(record, None, vec![segment], Some(&wire));
+        }
+        let mut turns = Vec::new();
+        while wire.in_count() + inbox.overflowing() > 0 {
+            let moved = inbox.open(&wire);
+            assert_eq!(moved.len(), wire.in_count());
+            turns.push(moved.len());
+            wire.set_in_count(0);
+        }
+        assert_eq!(turns, [2, 2, 1]);
+    }
 
     #[test]
     fn a_flood_is_handed_over_in_many_turns() {

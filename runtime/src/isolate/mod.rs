@@ -259,7 +259,8 @@ pub(crate) struct Isolate {
     /// What requests have used of it.
     pub(crate) usage: RefCell<Usage>,
     pub(crate) gate: Gate,
-    /// Whether its modules were evaluated without awaiting anything.
+    /// Whether its modules were evaluated without awaiting anything, in the CPU time that a request
+    /// has here.
     pub(crate) loads_at_once: Cell<bool>,
     /// What it held, and since when it rests, as of the last look.
     rest: Cell<Rest>,
@@ -547,6 +548,11 @@ impl Isolate {
         &self.wire
     }
 
+    /// Forgets segments that JavaScript gave for a message that it did not come to post.
+    pub(crate) fn forget_given(&self) {
+        self.given.borrow_mut().clear();
+    }
+
     /// The next `count` segments that JavaScript gave.
     pub(crate) fn take_given(&self, count: i32) -> Vec<Segment> {
         if count == 0 {
@@ -576,10 +582,9 @@ impl Isolate {
     /// Counts something that this isolate handled.
     pub(crate) fn count(&self, failed: bool) {
         self.handled.set(self.handled.get() + 1);
-        match failed {
-            true => self.failed.set(self.failed.get() + 1),
-            false => self.gate.succeeded(),
-        }
+        self.failed.set(self.failed.get() + u64::from(failed));
+        // Who had to be ended is held back by now.
+        self.gate.answered();
     }
 
     /// Notes why something that this isolate handled failed.

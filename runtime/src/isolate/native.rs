@@ -128,7 +128,12 @@ fn give<'s>(scope: Scope<'_, 's, '_>, args: Args<'s>, _: v8::ReturnValue<'_>) {
         end: u32::try_from(int(&args, 2)).unwrap_or(0),
     };
     isolate.blobs.borrow_mut().remember(scope, &segment, buffer);
-    isolate.given.borrow_mut().push(segment);
+    let mut given = isolate.given.borrow_mut();
+    if int(&args, 3) != 0 {
+        // The first of a message: what is left of one that was never posted goes.
+        given.truncate(isolate.wire.segments_posted());
+    }
+    given.push(segment);
 }
 
 /// The error that six arguments from `first` describe.

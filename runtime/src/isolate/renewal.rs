@@ -94,8 +94,8 @@ impl Isolate {
 
     /// Whether nothing that the isolate itself knows of would be lost with its engine: no turn, no
     /// request or call of its own, no body that flows, no timer. What others hold of it, the shard
-    /// knows. One whose modules await while they load is never idle: it could not come back in time
-    /// for its turn.
+    /// knows. One whose modules await while they load, or compute for longer than a request may, is
+    /// never idle: it could not come back in time for its turn.
     pub(crate) fn is_idle(&self) -> bool {
         let alarm = self.alarm.borrow();
         self.schedule.get() == Schedule::Idle

@@ -394,6 +394,18 @@ impl Wire {
         self.take_out_count();
     }
 
+    /// Segments of the messages whose records the out-ring holds.
+    pub(crate) fn segments_posted(&self) -> usize {
+        let records = (0..self.count(OUT_COUNT)).filter_map(|index| self.get(index));
+        let messages = records.filter(|record| {
+            use RecordKind::{Ask, AskWanted, Call, CallTo, Return};
+            matches!(record.kind, Call | CallTo | Ask | AskWanted | Return)
+        });
+        messages
+            .filter_map(|record| usize::try_from(record.segments).ok())
+            .sum()
+    }
+
     /// How many records the in-ring holds.
     pub(crate) fn in_count(&self) -> usize {
         self.count(IN_COUNT)

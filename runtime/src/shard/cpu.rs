@@ -100,9 +100,16 @@ impl Ledger {
         (self.turn.get() == turn && *of == root).then(|| caller.clone())
     }
 
-    /// What was charged to the turn that was looked at last.
-    pub(super) fn turn_used(&self) -> Duration {
-        self.turn_used.get()
+    /// What `turn`, which ran last, has used. If it was not looked at, that is known since a look was
+    /// asked for at `asked`.
+    fn turn_used(&self, turn: u64, asked: Duration) -> Duration {
+        let now = thread_cpu_time();
+        let charged = self.charged.get();
+        match self.turn.get() == turn {
+            true => self.turn_used.get() + now.saturating_sub(charged),
+            false if asked > charged => now.saturating_sub(asked) + LOOK,
+            false => now.saturating_sub(charged).min(LOOK),
+        }
     }
 }
 
@@ -207,7 +214,10 @@ impl Shard {
         if is_new {
             usage.forget_rootless();
         }
-        let total = usage.add(root, used, |root| !roots.contains(root));
+        // Requests that are over have one budget together, that of code that runs for none: with one
+        // each, what they left behind could go on for ever.
+        let live = root.filter(|root| roots.contains(*root));
+        let total = usage.add(live, used, |root| !roots.contains(root));
         let budget = self.budget(isolate);
         let cut = |error: CallError| Cut {
             error: error.in_bundle(isolate.program.id()),
@@ -216,7 +226,7 @@ impl Shard {
         };
         match Standing::after(total - used, used, budget) {
             Standing::WithinBudget => {}
-            Standing::Overtaken => usage.forgive(root, budget),
+            Standing::Overtaken => usage.forgive(live, budget),
             Standing::Overran => return Some(cut(cpu_exceeded(isolate, budget))),
         }
         if let Some(caller) = flooder
@@ -242,6 +252,11 @@ impl Shard {
         })
     }
 
+    /// The CPU time of the turn that runs or ran last.
+    pub(super) fn turn_used(&self) -> Duration {
+        self.ledger.turn_used(self.watch.turn(), self.watch.asked())
+    }
+
     /// As [`charge`](Self::charge), where `isolate` gets no memory any more: most likely its turn
     /// will come to nothing. It counts once.
     pub(super) fn charge_waste(&self, isolate: &Rc<Isolate>, root: Option<RootKey>) -> Option<Cut> {
@@ -249,7 +264,7 @@ impl Shard {
         let cut = self.charge(isolate, turn, root);
         // Whoever is ended is charged for that.
         if cut.is_none() && !is_loading(isolate) && self.ledger.wasted_turn.replace(turn) != turn {
-            self.waste(isolate, self.ledger.turn_used());
+            self.waste(isolate, self.turn_used());
         }
         cut
     }

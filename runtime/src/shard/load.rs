@@ -8,6 +8,7 @@ use isolith_versions::{Digest, Use, VersionSet, seeded};
 
 use super::Shard;
 use super::party::Party;
+use super::thread_cpu_time;
 use super::watchdog::Leash;
 use super::wiring::{SetLife, ShardSet};
 use crate::error::LoadError;
@@ -58,6 +59,7 @@ impl Shard {
 
     /// Evaluates the modules, waits for top-level awaits, and constructs the exports.
     pub(super) async fn evaluate(&self, isolate: &Rc<Isolate>) -> Result<(), LoadError> {
+        let before = thread_cpu_time();
         self.watched(isolate.slot, || isolate.evaluate())?;
         loop {
             self.collect(isolate);
@@ -69,7 +71,12 @@ impl Shard {
                 }
             }
         }
-        self.watched(isolate.slot, || isolate.start())
+        self.watched(isolate.slot, || isolate.start())?;
+        let budget_ms = isolate.cpu_ms_per_request(&self.limits);
+        if thread_cpu_time() - before > Duration::from_millis(budget_ms.into()) {
+            isolate.loads_at_once.set(false);
+        }
+        Ok(())
     }
 
     /// Compiles a set for this shard, so that the routing table may name it.

@@ -229,6 +229,7 @@ impl Shard {
         let one_record = self.ready.borrow().is_ahead(isolate.slot);
         let outcome = self.watched(isolate.slot, || isolate.turn(one_record));
         self.collect(isolate);
+        isolate.forget_given();
         if let Err(cut) = outcome {
             self.after_cut(isolate, &cut);
         }
@@ -309,8 +310,8 @@ impl Shard {
             Some(to) => self.destination(&caller.into(), &roots, key, target, to)?,
             None => Destination::export(target)?,
         };
-        self.let_in(&callee)?;
         let segment0 = self.segment0(caller, record, &moved)?;
+        self.let_in(&callee)?;
         let answer = match record.kind {
             RecordKind::Ask => Answer::Open,
             RecordKind::AskWanted => Answer::Wanted,
@@ -396,11 +397,16 @@ impl Shard {
             pending,
             root,
         } = awaited;
-        let passed = match prefix {
-            Some(prefix) => self.pass_results(&callee.into(), &caller, root, prefix),
-            None => Ok(()),
-        };
-        match passed.and_then(|()| self.segment0(callee, record, &moved)) {
+        // What is passed stands before the results in the caller's mail: they have to come.
+        let segment0 = self.segment0(callee, record, &moved);
+        let segment0 = segment0.and_then(|segment0| {
+            let passed = prefix.map(|prefix| {
+                let (callee, caller) = (callee.into(), &caller);
+                self.pass_results(&callee, caller, root, prefix)
+            });
+            passed.transpose().map(|_| segment0)
+        });
+        match segment0 {
             Ok(segment0) => {
                 let incoming = Record {
                     kind,
@@ -591,8 +597,9 @@ impl Home for Shard {
                     self.roots.borrow_mut().hold_in(root, slot, now);
                 }
                 RecordKind::Release => {
-                    self.roots.borrow_mut().let_go_in(root, isolate.slot);
-                    self.release(root, LeaseKind::Background);
+                    if self.roots.borrow_mut().let_go_in(root, isolate.slot) {
+                        self.release(root, LeaseKind::Background);
+                    }
                 }
                 _ => self.collect_bare(isolate, &record),
             }

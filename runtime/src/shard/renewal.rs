@@ -23,6 +23,8 @@ const FLOOD_CALLS: usize = 64;
 const FORGIVEN_OVERRUN: f64 = 1.5;
 /// How long to wait before another attempt to load a bundle that would not load again.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
+/// It doubles up to this: an attempt may hold the shard for as long as loading may take.
+const LONGEST_RELOAD_PAUSE: Duration = Duration::from_secs(120);
 
 impl Shard {
     /// Tells everybody whose work was lost, holds the isolate back if that happens often, and
@@ -37,7 +39,7 @@ impl Shard {
             let used = cut.root.map(|root| isolate.usage.borrow().of(root));
             used.unwrap_or_default()
         };
-        let in_turn = self.ledger.turn_used();
+        let in_turn = self.turn_used();
         let mut used = in_turn.max(of_request(isolate));
         if let Some(Party::Isolate(caller)) = &flooder {
             used = used.max(of_request(caller));
@@ -155,9 +157,11 @@ impl Shard {
         tokio::task::spawn_local(async move {
             // It holds the thread for milliseconds: who was just told gets that first.
             tokio::task::yield_now().await;
+            let mut pause = RELOAD_PAUSE;
             while let Err(error) = shard.reload(&isolate).await {
                 tracing::error!(bundle = %isolate.program.id(), %error, "it cannot be loaded again");
-                tokio::time::sleep(RELOAD_PAUSE).await;
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).min(LONGEST_RELOAD_PAUSE);
             }
             isolate.gate.replaced(before);
             shard.leash(&isolate);

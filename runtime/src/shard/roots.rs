@@ -263,15 +263,18 @@ impl RootTable {
         }
     }
 
-    /// A promise of the isolate in `slot` holds the root no more, if it did.
-    pub(crate) fn let_go_in(&mut self, key: RootKey, slot: usize) {
+    /// A promise of the isolate in `slot` holds the root no more. False if it did not.
+    pub(crate) fn let_go_in(&mut self, key: RootKey, slot: usize) -> bool {
         let Some(root) = self.roots.get_mut(key) else {
-            return;
+            return false;
         };
-        for (_, count) in root.background.iter_mut().filter(|(of, _)| *of == slot) {
-            *count -= 1;
-        }
+        let mut held = root.background.iter_mut();
+        let Some((_, count)) = held.find(|(of, _)| *of == slot) else {
+            return false;
+        };
+        *count -= 1;
         root.background.retain(|(_, count)| *count > 0);
+        true
     }
 
     /// When the root has to be over; `None` if it is gone.

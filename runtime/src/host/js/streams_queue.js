@@ -4,9 +4,11 @@
   const { ArrayPrototypePush, Promise, PromisePrototypeThen, PromiseReject, RangeError, ReflectApply, TypeError } = p;
   const { defineClass, dictionary, need, settle } = internals;
 
+  // Without a prototype, on which a service could have put a setter.
+  const bare = (items) => p.ObjectSetPrototypeOf(items, null);
   // First in, first out; taking is constant time on average.
   class Queue {
-    items = [];
+    items = bare([]);
     head = 0;
     get length() { return this.items.length - this.head; }
     push(item) { ArrayPrototypePush(this.items, item); }
@@ -15,10 +17,10 @@
       const item = this.items[this.head];
       this.items[this.head++] = undefined;
       if (this.head === this.items.length) {
-        this.items = [];
+        this.items = bare([]);
         this.head = 0;
       } else if (this.head > 1024 && this.head * 2 > this.items.length) {
-        this.items = p.ArrayPrototypeSlice(this.items, this.head);
+        this.items = bare(p.ArrayPrototypeSlice(this.items, this.head));
         this.head = 0;
       }
       return item;

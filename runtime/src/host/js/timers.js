@@ -6,8 +6,9 @@
   // Past so many, others on the thread come first.
   const MAX_FIRED_PER_TURN = 64;
   const MAX_DELAY_MS = 2147483647;
-  const { ArrayPrototypePop, ArrayPrototypePush, Map, MapPrototypeDelete,
-    MapPrototypeGet, MapPrototypeGetSize, MapPrototypeSet, ReflectApply, TypeError } = p;
+  const { ArrayPrototypePop, ArrayPrototypePush, Map, MapPrototypeDelete, MapPrototypeForEach,
+    MapPrototypeGet, MapPrototypeGetSize, MapPrototypeSet, ObjectSetPrototypeOf, ReflectApply,
+    TypeError } = p;
 
   let getContext = host.getContinuation;
   let setContext = host.setContinuation;
@@ -29,7 +30,9 @@
       this.at = -1;
     }
   });
-  const heap = [];
+  // Without a prototype, on which a service could have put a setter that is given a timer, and
+  // with it the async context.
+  const heap = ObjectSetPrototypeOf([], null);
   const byId = new Map();
 
   const before = (a, b) => a.due < b.due || (a.due === b.due && a.order < b.order);
@@ -128,6 +131,17 @@
     heap.length = kept;
     for (let i = (kept >> 1) - 1; i >= 0; i--) down(heap[i], i);
     return count - kept;
+  };
+
+  // The host ended what ran here, maybe in the middle of a change: the heap is made anew.
+  internals.mendTimers = () => {
+    firing = false;
+    heap.length = 0;
+    MapPrototypeForEach(byId, (timer) => {
+      timer.at = heap.length;
+      ArrayPrototypePush(heap, timer);
+    });
+    for (let i = (heap.length >> 1) - 1; i >= 0; i--) down(heap[i], i);
   };
 
   // Runs what is due at `now`, or the first of it, each in the async context in which it was set,

@@ -69,4 +69,19 @@ await new Promise((resolve) => {
   for (let i = 0; i < 400; i += 2) clearTimeout(pending[(i * 7 + 1) % 400]);
 });
 equal([fired, internals.timerCount()], [200, 0]);
+
+// A setter that a service has put on Array.prototype is given no timer.
+const stolen = [];
+Object.defineProperty(Array.prototype, "0", { configurable: true, set(value) { stolen.length++; } });
+clearTimeout(setTimeout(() => {}, 60000));
+delete Array.prototype[0];
+equal(stolen.length, 0);
+
+// What was ended anywhere leaves timers that fire, each once and in order.
+const mended = [];
+await new Promise((resolve) => {
+  for (const delay of [3, 1, 2, 4]) setTimeout(() => { if (mended.push(delay) === 4) resolve(); }, delay);
+  internals.mendTimers();
+});
+equal([mended, internals.timerCount()], [[1, 2, 3, 4], 0]);
 throws(() => { for (let i = 0; i < 10001; i++) setTimeout(() => {}, 60000); }, "QuotaExceededError", "10000");

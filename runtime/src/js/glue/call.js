@@ -216,11 +216,11 @@
     let buffers = 0;
     let offset = start;
     if (b.isOwn) {
-      host.give(seal(b.buffer), start, start + length);
+      host.give(seal(b.buffer), start, start + length, 1);
       offset = MOVED;
       buffers = 1;
     } else if (b !== encoder || length > config.moveThresholdBytes) {
-      host.give(seal(slice(b.buffer, start, start + length)), 0, length);
+      host.give(seal(slice(b.buffer, start, start + length)), 0, length, 1);
       offset = MOVED;
       buffers = 1;
     } else {
@@ -230,14 +230,29 @@
     const { blobs, caps } = b;
     if (blobs !== null) {
       for (let i = 0; i < blobs.length; i++) {
-        host.give(blobs[i].buffer, blobs[i].base, blobs[i].end);
+        host.give(blobs[i].buffer, blobs[i].base, blobs[i].end, buffers + i === 0 ? 1 : 0);
         sentBytes += blobs[i].end - blobs[i].base;
       }
       buffers += blobs.length;
     }
-    if (caps !== null) sendCapabilities(caps, frame);
+    if (caps !== null) {
+      try {
+        sendCapabilities(caps, frame);
+      } catch (error) {
+        takeBackPrefix();
+        throw error;
+      }
+    }
     if (to !== undefined) postTo(to, entry);
     return post(kind, idLow, idHigh, target, frame.rootLow, frame.rootHigh, offset, length, buffers);
+  }
+
+  // What stands before a message that does not come is not to stand before the next one.
+  function takeBackPrefix() {
+    for (; rings[1] > 0; rings[1]--) {
+      const kind = rings[outRing + (rings[1] - 1) * recordWords];
+      if (kind !== CAPABILITY && kind !== TO) return;
+    }
   }
 
   // A builder with no outbox under it.

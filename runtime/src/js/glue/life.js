@@ -124,6 +124,7 @@
   // The host ended what ran here.
   function recover() {
     if (encoder.isBusy) encoder.abort();
+    internals.mendTimers();
   }
 
   return {

@@ -12,6 +12,8 @@ const BUSY: Sample<'_> = Sample {
     source: r#"
 const forever = () => { for (;;); };
 let fired = 0;
+let open;
+const opened = new Promise((resolve) => { open = resolve; });
 const ways = {
   leaver: () => {
     for (let i = 0; i < 1000; i++) setTimeout(() => { fired++; }, 20);
@@ -19,6 +21,14 @@ const ways = {
   },
   fired: () => ({ times: fired }),
   quick: () => ({ times: 1 }),
+  leaves: () => {
+    opened.then(() => {
+      const until = performance.now() + 8;
+      while (performance.now() < until);
+    });
+    return { times: 1 };
+  },
+  opens: () => { open(); return { times: 1 }; },
   computes: () => {
     const until = performance.now() + 20;
     while (performance.now() < until);
@@ -234,6 +244,22 @@ fn products_of_large_numbers_are_ended_in_optimised_code() {
             let call = world.call_by("busy", "compute", "{\"way\": \"products\"}", soon());
             assert_eq!(call.await.unwrap_err().kind, Kind::CpuExceeded);
         }
+    });
+}
+
+/// Each has less than its budget to do, and all of it is done in one turn.
+#[test]
+fn what_requests_left_behind_has_one_budget_together() {
+    on_shard(|| async {
+        let world = serve(&[BUSY], "busy", limits()).await;
+        for _ in 0..40 {
+            world.call("busy", "compute", "{\"way\": \"leaves\"}").await;
+        }
+        assert_eq!(world.isolate("busy").gate.ended(), 0);
+        let opens = "{\"way\": \"opens\"}";
+        let _ = world.call_by("busy", "compute", opens, soon()).await;
+        assert_eq!(world.isolate("busy").gate.ended(), 1);
+        assert_eq!(world.call("busy", "wait", "{}").await["times"], 7);
     });
 }
 
