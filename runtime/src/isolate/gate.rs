@@ -176,8 +176,6 @@ impl Gate {
         let wasted = left + used.max(LEAST_WASTE);
         self.wasted.set((wasted, Some(now)));
         match self.state.get() {
-            // What was under way when it was held back does not add to that.
-            GateState::Held { until } if now < until => return None,
             // Nobody waits for it, and it has to stay so.
             GateState::Replacing => return None,
             _ if wasted < most && !on_trial => return None,
@@ -268,20 +266,6 @@ mod tests {
         assert!(gate.pass_at(gate.state(), again).is_ok());
         gate.answered();
         assert_eq!(gate.state(), GateState::Open);
-    }
-
-    #[test]
-    fn what_was_under_way_does_not_make_the_hold_longer() {
-        let (gate, start) = (Gate::default(), Instant::now());
-        assert_eq!(gate.strike(WASTE, WASTE, start), Some(FIRST_HOLD));
-        let held = gate.state();
-        for _ in 0..8 {
-            assert_eq!(gate.strike(WASTE, WASTE, start + MS), None);
-            assert_eq!(gate.state(), held);
-        }
-        let tried = start + FIRST_HOLD;
-        assert!(gate.pass_at(held, tried).is_ok());
-        assert_eq!(gate.strike(MS, WASTE, tried), Some(2 * FIRST_HOLD));
     }
 
     #[test]

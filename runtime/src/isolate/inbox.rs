@@ -101,7 +101,9 @@ impl Inbox {
             record.length = bytes.len() as i32;
         }
         wire.put(&record);
-        self.moved_bytes += bytes(&moved);
+        if !moved.is_empty() {
+            self.moved_bytes += bytes(&moved);
+        }
         match self.moved.is_empty() {
             true => self.moved = moved,
             false => self.moved.extend(moved),

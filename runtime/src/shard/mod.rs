@@ -229,8 +229,8 @@ impl Shard {
         let one_record = self.ready.borrow().is_ahead(isolate.slot);
         let outcome = self.watched(isolate.slot, || isolate.turn(one_record));
         self.collect(isolate);
-        isolate.forget_given();
         if let Err(cut) = outcome {
+            isolate.forget_given();
             self.after_cut(isolate, &cut);
         }
         isolate.end_turn();
@@ -398,25 +398,21 @@ impl Shard {
             root,
         } = awaited;
         // What is passed stands before the results in the caller's mail: they have to come.
-        let segment0 = self.segment0(callee, record, &moved);
-        let segment0 = segment0.and_then(|segment0| {
-            let passed = prefix.map(|prefix| {
-                let (callee, caller) = (callee.into(), &caller);
-                self.pass_results(&callee, caller, root, prefix)
-            });
-            passed.transpose().map(|_| segment0)
-        });
-        match segment0 {
-            Ok(segment0) => {
-                let incoming = Record {
-                    kind,
-                    id: (pending, 0),
-                    ..*record
-                };
-                caller.receive(incoming, segment0, moved);
-            }
-            Err(error) => caller.fail(pending, error),
+        let segment0 = match self.segment0(callee, record, &moved) {
+            Ok(segment0) => segment0,
+            Err(error) => return caller.fail(pending, error),
+        };
+        if let Some(prefix) = prefix
+            && let Err(error) = self.pass_results(&callee.into(), &caller, root, prefix)
+        {
+            return caller.fail(pending, error);
         }
+        let incoming = Record {
+            kind,
+            id: (pending, 0),
+            ..*record
+        };
+        caller.receive(incoming, segment0, moved);
     }
 
     /// Fails the calls of a root that are awaited: its deadline has passed.

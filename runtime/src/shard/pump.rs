@@ -73,13 +73,17 @@ impl Shard {
         // is not left and entered again each time.
         let mut first = None;
         loop {
-            // Who was served is answered, and who waits outside let in, before one who is ahead has
-            // the thread: maybe for long.
-            if turns > 0 && self.ready.borrow().has_only_ahead() {
-                return Stretch::Interrupted;
-            }
-            let Some(slot) = self.next_ready() else {
-                return Stretch::Done;
+            let slot = match self.next_in_order() {
+                Some(slot) => slot,
+                // Who was served is answered, and who waits outside let in, before one who is ahead
+                // has the thread: maybe for long.
+                None if turns > 0 && self.ready.borrow().is_anyone_ahead() => {
+                    return Stretch::Interrupted;
+                }
+                None => match self.next_ahead() {
+                    Some(slot) => slot,
+                    None => return Stretch::Done,
+                },
             };
             if let Some(isolate) = self.isolate(slot) {
                 if isolate.is_returning() {
@@ -134,7 +138,11 @@ impl Shard {
         });
     }
 
-    fn next_ready(&self) -> Option<usize> {
-        self.ready.borrow_mut().pop()
+    fn next_in_order(&self) -> Option<usize> {
+        self.ready.borrow_mut().pop_in_order()
+    }
+
+    fn next_ahead(&self) -> Option<usize> {
+        self.ready.borrow_mut().pop_ahead()
     }
 }

@@ -30,21 +30,22 @@ impl ReadyQueue {
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<usize> {
-        if let Some(slot) = self.in_order.pop_front() {
-            return Some(slot);
-        }
-        self.pop_ahead()
+    #[cfg(test)]
+    fn pop(&mut self) -> Option<usize> {
+        self.pop_in_order().or_else(|| self.pop_ahead())
     }
 
-    /// Whether nobody waits but some who are ahead.
-    pub(super) fn has_only_ahead(&self) -> bool {
-        self.in_order.is_empty() && !self.ahead.is_empty()
+    /// The next of those who take turns in order.
+    pub(super) fn pop_in_order(&mut self) -> Option<usize> {
+        self.in_order.pop_front()
     }
 
-    // Apart, so that `pop` is inlined.
-    #[inline(never)]
-    fn pop_ahead(&mut self) -> Option<usize> {
+    pub(super) fn is_anyone_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Of those who are ahead, the one that is least. Only where nobody waits in order.
+    pub(super) fn pop_ahead(&mut self) -> Option<usize> {
         let used = |slot: &usize| self.used.get(*slot).copied().unwrap_or_default();
         let (place, _) = self
             .ahead

@@ -228,31 +228,20 @@
     }
     sentBytes = length;
     const { blobs, caps } = b;
-    if (blobs !== null) {
-      for (let i = 0; i < blobs.length; i++) {
-        host.give(blobs[i].buffer, blobs[i].base, blobs[i].end, buffers + i === 0 ? 1 : 0);
-        sentBytes += blobs[i].end - blobs[i].base;
-      }
-      buffers += blobs.length;
-    }
-    if (caps !== null) {
-      try {
-        sendCapabilities(caps, frame);
-      } catch (error) {
-        takeBackPrefix();
-        throw error;
-      }
-    }
+    if (blobs !== null) buffers = giveBlobs(blobs, buffers);
+    if (caps !== null) sendCapabilities(caps, frame);
     if (to !== undefined) postTo(to, entry);
     return post(kind, idLow, idHigh, target, frame.rootLow, frame.rootHigh, offset, length, buffers);
   }
 
-  // What stands before a message that does not come is not to stand before the next one.
-  function takeBackPrefix() {
-    for (; rings[1] > 0; rings[1]--) {
-      const kind = rings[outRing + (rings[1] - 1) * recordWords];
-      if (kind !== CAPABILITY && kind !== TO) return;
+  // Gives what moves with a message of which `buffers` were given. Returns how many there are now.
+  function giveBlobs(blobs, buffers) {
+    for (let i = 0; i < blobs.length; i++) {
+      const { buffer, base, end } = blobs[i];
+      host.give(buffer, base, end, buffers + i === 0 ? 1 : 0);
+      sentBytes += end - base;
     }
+    return buffers + blobs.length;
   }
 
   // A builder with no outbox under it.

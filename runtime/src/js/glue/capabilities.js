@@ -421,7 +421,13 @@
 
   // Leaves the records that go before a message with capabilities.
   function sendCapabilities(caps, frame) {
-    for (let i = 0; i < caps.length; i++) sendCapability(caps[i].value, caps[i].face, frame);
+    try {
+      for (let i = 0; i < caps.length; i++) sendCapability(caps[i].value, caps[i].face, frame);
+    } catch (error) {
+      // What stands before a message that does not come is not to stand before the next one.
+      while (rings[1] > 0 && rings[outRing + (rings[1] - 1) * recordWords] === CAPABILITY) rings[1]--;
+      throw error;
+    }
   }
 
   function sendCapability(value, face, frame) {
