@@ -214,10 +214,13 @@ impl Shard {
         if is_new {
             usage.forget_rootless();
         }
-        // Requests that are over have one budget together, that of code that runs for none: with one
-        // each, what they left behind could go on for ever.
-        let live = root.filter(|root| roots.contains(*root));
-        let total = usage.add(live, used, |root| !roots.contains(root));
+        let is_over = |root| !roots.contains(root);
+        let mut total = usage.add(root, used, is_over);
+        if root.is_some_and(is_over) {
+            // Requests that are over have the budget of a turn together, too: with one each, what
+            // they left behind could go on for ever.
+            total = total.max(usage.add(None, used, is_over));
+        }
         let budget = self.budget(isolate);
         let cut = |error: CallError| Cut {
             error: error.in_bundle(isolate.program.id()),
@@ -226,7 +229,7 @@ impl Shard {
         };
         match Standing::after(total - used, used, budget) {
             Standing::WithinBudget => {}
-            Standing::Overtaken => usage.forgive(live, budget),
+            Standing::Overtaken => usage.forgive(root, budget),
             Standing::Overran => return Some(cut(cpu_exceeded(isolate, budget))),
         }
         if let Some(caller) = flooder
