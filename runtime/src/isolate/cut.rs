@@ -32,10 +32,21 @@ pub(crate) struct Cut {
 pub(crate) enum Reach {
     /// Nothing: the rest of the mail is handled in the next turn.
     Request,
-    /// V8 has dropped the microtasks of the whole turn: these requests may wait in vain.
+    /// Of these requests a record was handled in part, or V8 has dropped microtasks: they may wait
+    /// in vain.
     Requests(Vec<RootKey>),
     /// The isolate is in no state to go on.
     Isolate,
+}
+
+impl Reach {
+    /// These requests beside the one that was ended.
+    pub(super) fn of(lost: Vec<RootKey>) -> Self {
+        match lost.is_empty() {
+            true => Reach::Request,
+            false => Reach::Requests(lost),
+        }
+    }
 }
 
 /// Holds the reason between the decision to end execution and the end of the turn.

@@ -34,6 +34,8 @@ pub(super) struct Engine {
     rejections: Rc<Rejections>,
     fuse: SharedFuse,
     bundle: isolith_versions::BundleId,
+    /// Requests whose records were handled in a turn that was ended before its microtasks.
+    unsettled: Vec<RootKey>,
 }
 
 struct Live {
@@ -122,6 +124,7 @@ impl Engine {
             rejections,
             fuse: Rc::clone(fuse),
             bundle,
+            unsettled: Vec::new(),
         };
         engine.attach(program, limits, wire)?;
         Ok(engine)
@@ -133,6 +136,7 @@ impl Engine {
             live: None,
             host: Rc::clone(host),
             rejections: Rc::default(),
+            unsettled: Vec::new(),
             fuse: Rc::clone(fuse),
             bundle: program.id().clone(),
         }
@@ -399,6 +403,8 @@ impl Engine {
         let host = Rc::clone(&self.host);
         let mut waiting = events.take();
         let mut begins = None;
+        // Their microtasks are the first.
+        let mut unsettled = std::mem::take(&mut self.unsettled);
         let outcome = self.attempt(|scope, handles| {
             while let Some(event) = waiting.pop_front() {
                 begins = event.root();
@@ -407,6 +413,7 @@ impl Engine {
                 if scope.is_execution_terminating() {
                     return None;
                 }
+                unsettled.clear();
             }
             Some(())
         });
@@ -415,8 +422,14 @@ impl Engine {
             waiting.append(&mut events.borrow_mut());
             events.replace(waiting);
             let cut = failed.into_cut();
+            let root = cut.root.or(begins);
+            unsettled.retain(|lost| Some(*lost) != root);
             Cut {
-                root: cut.root.or(begins),
+                root,
+                reach: match cut.reach {
+                    Reach::Request => Reach::of(unsettled),
+                    reach => reach,
+                },
                 ..cut
             }
         })
@@ -540,10 +553,14 @@ impl Engine {
         let handled = first..wire.in_next();
         let mut roots = handled.filter_map(|record| wire.incoming_root(record));
         if !in_microtasks {
-            // It was in the last one.
+            // It was in the last one, maybe before the one before it was over. V8 keeps the
+            // microtasks of those before.
             let last = roots.next_back().map(from_words);
+            self.unsettled.extend(roots.map(from_words::<RootKey>));
+            let root = root.or(last);
             return Cut {
-                root: root.or(last),
+                root,
+                reach: Reach::of(last.filter(|_| last != root).into_iter().collect()),
                 ..cut
             };
         }
@@ -557,7 +574,7 @@ impl Engine {
         lost.retain(|lost| Some(*lost) != root);
         Cut {
             root,
-            reach: Reach::Requests(lost),
+            reach: Reach::of(lost),
             ..cut
         }
     }

@@ -46,6 +46,12 @@ impl Shard {
         }
         // One call that takes long is no flood of short ones.
         let flooder = flooder.filter(|_| in_turn <= used / 2);
+        if let Reach::Requests(lost) = &cut.reach {
+            // Of those that are lost with it another one may have been as bad.
+            let usage = isolate.usage.borrow();
+            let of_lost = lost.iter().map(|root| usage.of(*root)).max();
+            used += of_lost.unwrap_or_default();
+        }
         let most = self.most_wasted(isolate);
         match flooder {
             None => strike(isolate, used, most),
