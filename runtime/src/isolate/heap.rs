@@ -40,8 +40,9 @@ const STEPS: usize = 3;
 const COLLECTIONS_OVER_BUDGET: usize = 2;
 /// Bytes of buffers that an isolate may allocate or be given between two collections.
 pub(super) const YOUNG_BUFFER_BYTES: usize = 4 << 20;
-/// By how much an isolate that rests must have grown at least to be worth a collection; also by half
-/// of what it keeps, for a collection takes the longer the more is kept.
+/// By how much an isolate that rests must have grown at least to be worth a collection, or how much
+/// it must have without using it; also half of what it keeps, for a collection takes the longer the
+/// more is kept.
 const GROWN_BYTES: usize = 8 << 20;
 /// Elements of the arrays that fill the rest of V8's young generation. Larger ones would lie apart
 /// from it.
@@ -76,6 +77,8 @@ pub(super) struct MemoryGuard {
     kept_bytes: Cell<usize>,
     /// Such a collection has begun.
     is_resting: Cell<bool>,
+    /// Such a collection was the last one.
+    has_rested: Cell<bool>,
     /// Set once the isolate exists.
     handle: std::cell::OnceCell<v8::IsolateHandle>,
 }
@@ -96,6 +99,7 @@ impl MemoryGuard {
             collections: Cell::new(0),
             kept_bytes: Cell::new(0),
             is_resting: Cell::new(false),
+            has_rested: Cell::new(false),
             handle: std::cell::OnceCell::new(),
         })
     }
@@ -175,17 +179,21 @@ impl MemoryGuard {
     }
 
     /// Has V8 begin a full collection, step by step between turns, if the isolate, which rests, has
-    /// grown by much since the last time. Says whether it has.
+    /// grown by much since the last time, or has much memory that it does not use: V8 keeps what an
+    /// isolate once needed until it collects to save memory. Says whether it has.
     pub(super) fn collect_garbage(&self, isolate: &mut v8::Isolate) -> bool {
         let statistics = isolate.get_heap_statistics();
-        let held = statistics.used_heap_size() + statistics.external_memory();
+        let used = statistics.used_heap_size();
+        let held = used + statistics.external_memory();
+        let unused = statistics.total_physical_size().saturating_sub(used);
         let kept = self.kept_bytes.get();
-        let has_grown = held > kept + GROWN_BYTES.max(kept / 2);
-        if has_grown {
+        let worth = GROWN_BYTES.max(kept / 2);
+        let is_due = held > kept + worth || (unused > worth && !self.has_rested.get());
+        if is_due {
             self.is_resting.set(true);
             isolate.memory_pressure_notification(v8::MemoryPressureLevel::Moderate);
         }
-        has_grown
+        is_due
     }
 
     /// Ends what runs: the isolate holds too much, and is lost.
@@ -247,6 +255,7 @@ unsafe extern "C" fn collected(
     meter.has_refused.store(false, Ordering::Relaxed);
     guard.mapped_bytes.set(0);
     guard.collections.set(guard.collections.get() + 1);
+    guard.has_rested.set(false);
     if kind != v8::GCType::kGCTypeMarkSweepCompact {
         return;
     }
@@ -254,6 +263,7 @@ unsafe extern "C" fn collected(
     let held = isolate.get_heap_statistics().used_heap_size() + external;
     if guard.is_resting.replace(false) {
         guard.kept_bytes.set(held);
+        guard.has_rested.set(true);
     }
     if held <= meter.budget_bytes {
         return guard.over_budget.store(0, Ordering::Relaxed);

@@ -617,6 +617,16 @@ impl Isolate {
         self.engine.borrow_mut().collect_garbage()
     }
 
+    /// What its heap takes of the system's memory, used or not.
+    #[cfg(test)]
+    pub(crate) fn committed_bytes(&self) -> usize {
+        let size = self
+            .engine
+            .borrow_mut()
+            .inspect(|scope| Some(scope.get_heap_statistics().total_physical_size()));
+        size.unwrap_or(0)
+    }
+
     /// The CPU time that calls and requests took here which wasted none, on average.
     pub(crate) fn usual_cpu(&self) -> Duration {
         let used = self.cpu.get().saturating_sub(self.gate.wasted_cpu());

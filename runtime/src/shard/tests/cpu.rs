@@ -135,6 +135,12 @@ const ways = {
     for (let i = 0; i < 20; i++) all.push(new Uint8Array(1 << 20).fill(1));
     return { times: all.length };
   },
+  churn: () => {
+    const window = new Array(5e4);
+    for (let i = 0; i < 3e6; i++) window[i % window.length] = { i, list: [1, 2, 3] };
+    return { times: window.length };
+  },
+  litter: () => ({ times: Array.from({ length: 2e4 }, (_, i) => ({ i })).length }),
 };
 export class GreedyService {
   compute({ way }) { return ways[way](); }
@@ -260,6 +266,32 @@ fn what_requests_left_behind_has_one_budget_together() {
         let _ = world.call_by("busy", "compute", opens, soon()).await;
         assert_eq!(world.isolate("busy").gate.ended(), 1);
         assert_eq!(world.call("busy", "wait", "{}").await["times"], 7);
+    });
+}
+
+/// What one does lies in the same turns as what the others do, so they are lost together.
+#[test]
+fn what_was_lost_with_another_counts_as_wasted() {
+    on_shard(|| async {
+        let limits = Limits {
+            cpu_ms_per_request: 100,
+            ..Limits::ample()
+        };
+        let crowd = Sample {
+            imports: &[("BUSY", "flood", "^1", "Busy")],
+            ..CROWD
+        };
+        // Who is the entry is not held to account for its calls.
+        let world = serve(&[BUSY, FLOOD, crowd], "crowd", limits).await;
+        let flood = || world.call_by("flood", "compute", "{\"way\": \"\"}", soon());
+        let (a, b, c) = tokio::join!(flood(), flood(), flood());
+        for error in [a, b, c].map(Result::unwrap_err) {
+            let expected = [Kind::CpuExceeded, Kind::Disconnected];
+            assert!(expected.contains(&error.kind), "{error}");
+        }
+        // That of one, and what another one had used until then.
+        let wasted = world.isolate("flood").gate.wasted_cpu();
+        assert!(wasted > Duration::from_millis(120), "{wasted:?}");
     });
 }
 
@@ -396,6 +428,29 @@ fn who_rests_gives_back_what_it_needs_no_longer() {
         let mut rested = Duration::ZERO;
         while held() > 10 {
             assert!(rested < Duration::from_secs(60), "{} MiB", held());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            rested += Duration::from_millis(100);
+        }
+        assert_eq!(world.call("greedy", "wait", "{}").await["times"], 7);
+    });
+}
+
+/// V8 keeps what it once needed for young objects, however few of them are left.
+#[test]
+fn who_rests_gives_back_what_it_does_not_use() {
+    on_shard(|| async {
+        let world = serve(&[GREEDY], "greedy", Limits::ample()).await;
+        let committed = || world.isolate("greedy").committed_bytes() >> 20;
+        let compute = |way| world.call("greedy", "compute", way);
+        compute("{\"way\": \"churn\"}").await;
+        // Until little of it is in use.
+        while world.isolate("greedy").stats().heap_bytes > 4 << 20 {
+            compute("{\"way\": \"litter\"}").await;
+        }
+        assert!(committed() > 16, "{} MiB", committed());
+        let mut rested = Duration::ZERO;
+        while committed() > 8 {
+            assert!(rested < Duration::from_secs(60), "{} MiB", committed());
             tokio::time::sleep(Duration::from_millis(100)).await;
             rested += Duration::from_millis(100);
         }
