@@ -41,13 +41,6 @@
     return flow !== null && flow.error !== null ? flow.error : null;
   }
 
-  function enter(entry) {
-    const id = freePending;
-    freePending = id < pending.length ? pending[id] : id + 1;
-    pending[id] = entry;
-    return id;
-  }
-
   // What came home is called as any object is, but later, as a call is.
   async function callLocal(object, method, label, params) {
     await undefined;
@@ -70,7 +63,7 @@
       entry.reject(error);
       return promise;
     }
-    const id = enter(entry);
+    const id = takePlace(entry);
     try {
       send(CALL_TO, id, 0, target.word | method.ordinal, frame, method.encodeParams,
         params === undefined ? EMPTY : params, target, entry);
@@ -214,7 +207,7 @@
     const frame = getContext();
     const error = obstacle(target, frame, label);
     if (error !== null) return failUnsent(question, error);
-    const id = question.id = enter(question);
+    const id = question.id = takePlace(question);
     try {
       send(CALL_TO, id, 0, target.word | method.ordinal, frame, method.encodeParams,
         params === undefined ? EMPTY : params, target, question);
@@ -232,7 +225,7 @@
     const question = new Question(method, label, null);
     const frame = getContext();
     if (frame === undefined) return answerTo(failUnsent(question, noRequest(label)));
-    const id = question.id = enter(question);
+    const id = question.id = takePlace(question);
     try {
       question.at = send(ASK, id, 0, (importIndex << 16) | method.ordinal, frame,
         method.encodeParams, params === undefined ? EMPTY : params);
@@ -282,7 +275,7 @@
   function callThen(from, frame, pointer, method, label) {
     const isQuestion = method.pipeline !== null;
     const entry = isQuestion ? new Question(method, label, from) : new Addressed(method, label, from);
-    const id = enter(entry);
+    const id = takePlace(entry);
     const flags = isQuestion ? KEEP << THEN_FLAGS : 0;
     const at = post(THEN, id, 0, method.ordinal | (pointer << THEN_POINTER) | flags, frame.rootLow,
       frame.rootHigh, from.id, method.interfaceLow, method.interfaceHigh);

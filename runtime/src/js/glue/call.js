@@ -146,9 +146,23 @@
   let chunk = null;
 
   // Calls that this isolate made, by the index that names the call to the host. A place without
-  // a call has the index of the next such place, or of the end.
+  // a call has the index of the next such place; there always is one. With few calls no place is
+  // made: V8 would throw optimised code away, having seen nobody get there.
   const pending = setPrototypeOf([], null);
   let freePending = 0;
+  const morePending = () => {
+    for (let end = pending.length + 64; pending.length < end;) pending[pending.length] = pending.length + 1;
+  };
+  morePending();
+
+  // Takes a place for `entry`.
+  function takePlace(entry) {
+    const id = freePending;
+    freePending = pending[id];
+    pending[id] = entry;
+    if (freePending === pending.length) morePending();
+    return id;
+  }
 
   class Pending {
     constructor(method, label) {
@@ -259,9 +273,7 @@
       entry.reject(noRequest(label));
       return promise;
     }
-    const id = freePending;
-    freePending = id < pending.length ? pending[id] : id + 1;
-    pending[id] = entry;
+    const id = takePlace(entry);
     try {
       send(CALL, id, 0, (importIndex << 16) | method.ordinal, frame, method.encodeParams,
         params === undefined ? EMPTY : params);

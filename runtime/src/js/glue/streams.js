@@ -68,7 +68,7 @@
     if (error !== null) throw error;
     const flow = flowOf(target, frame, true);
     const entry = new Streamed(method, label, flow);
-    const id = enter(entry);
+    const id = takePlace(entry);
     try {
       send(CALL_TO, id, 0, target.word | method.ordinal, frame, method.encodeParams,
         params === undefined ? EMPTY : params, target, entry);
