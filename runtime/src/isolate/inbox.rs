@@ -13,9 +13,9 @@ use backlog::Backlog;
 
 /// Records that a small message may take: its own, and one that says where its chunk is.
 const RECORDS_PER_MESSAGE: usize = 2;
-/// Records that one turn is given: some 100 µs of small calls, for which the shard's other isolates
+/// Records that one turn is given: some 50 µs of small calls, for which the shard's other isolates
 /// have to wait. What comes after them takes turns with what other requests send.
-const RECORDS_PER_TURN: usize = 64;
+const RECORDS_PER_TURN: usize = 32;
 /// Bytes of moved segments after which a turn is given no further message: all that one turn is
 /// given counts to the isolate's memory at once.
 const MOVED_BYTES_PER_TURN: usize = 32 << 20;

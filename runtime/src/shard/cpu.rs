@@ -188,6 +188,9 @@ impl Standing {
 impl Shard {
     /// Charges the time since the last look to `isolate`, whose code is on the stack for `root`,
     /// and says whether that is to be ended.
+    ///
+    /// The look was asked for in `turn`. That may be over by now: who takes many short ones has to
+    /// pay for them, too.
     pub(super) fn charge(
         &self,
         isolate: &Rc<Isolate>,
@@ -195,12 +198,14 @@ impl Shard {
         root: Option<RootKey>,
     ) -> Option<Cut> {
         self.watch.answer();
-        // A look that came too late tells nothing of what runs now.
-        if turn != self.watch.turn() {
+        let (asked, running) = (self.watch.asked(), self.watch.turn());
+        // What was asked for long ago tells nothing of what runs now.
+        if turn != running && thread_cpu_time().saturating_sub(asked) > LOOK {
             return None;
         }
+        let turn = running;
         let is_new = self.ledger.turn.get() != turn;
-        let used = self.ledger.charge(turn, self.watch.asked());
+        let used = self.ledger.charge(turn, asked);
         isolate.charge(used);
         self.ledger.grown.note(isolate.slot);
         let flooder = root.and_then(|root| Some((root, self.flooder(isolate, root)?)));
