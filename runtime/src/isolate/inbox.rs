@@ -110,13 +110,20 @@ impl Inbox {
         }
     }
 
+    /// Copies `bytes` into the receive chunk that JavaScript knows by now, and says where to; `None`
+    /// if there is no room. Only while no record waits: one of them may bring another chunk.
+    pub(super) fn copy_at_once(&mut self, bytes: &[u8]) -> Option<usize> {
+        let offset = self.chunk_used;
+        let chunk = self.chunk.as_ref()?;
+        chunk.write(offset, bytes).then(|| {
+            self.chunk_used += bytes.len();
+            offset
+        })
+    }
+
     /// Copies `bytes` into the receive chunk, taking a new chunk if they do not fit.
     fn copy_in(&mut self, bytes: &[u8], wire: &Wire) -> usize {
-        if let Some(chunk) = &self.chunk
-            && chunk.write(self.chunk_used, bytes)
-        {
-            let offset = self.chunk_used;
-            self.chunk_used += bytes.len();
+        if let Some(offset) = self.copy_at_once(bytes) {
             return offset;
         }
         // Each chunk is four times as large as the one before.

@@ -74,8 +74,8 @@ pub(crate) struct Segment {
     pub(crate) end: u32,
 }
 
-/// What an isolate asks of the shard that it lives on. Called on the shard's thread; none of it
-/// enters an isolate.
+/// What an isolate asks of the shard that it lives on. Called on the shard's thread; only
+/// [`dispatch`](Home::dispatch) enters an isolate, another one.
 pub(crate) trait Home {
     /// Puts the isolate in `slot` into the queue for a turn. The isolate makes sure that it stands
     /// there once.
@@ -83,6 +83,12 @@ pub(crate) trait Home {
 
     /// Takes what the isolate's JavaScript has posted and delivers it.
     fn collect(&self, isolate: &Rc<Isolate>);
+
+    /// Takes what the isolate's JavaScript has posted, as [`collect`](Self::collect) does, and has the
+    /// callee of its call `pending` run at once, on top of the caller's stack, if nobody else waits for
+    /// a turn. `Some` if the results have come meanwhile: they are [where](Wire::put_result) the glue
+    /// reads them, with these segments. Otherwise they come as any mail does.
+    fn dispatch(&self, caller: &Rc<Isolate>, pending: i32) -> Option<Vec<Segment>>;
 
     /// Fails a call that `callee` was to answer.
     fn fail_call(&self, callee: &Rc<Isolate>, call: CallKey, error: CallError);
@@ -278,6 +284,12 @@ struct JsonReply {
     sender: oneshot::Sender<Result<String, CallError>>,
 }
 
+/// Calls of one turn whose callees run on top of it. Each that is awaited would take two turns
+/// otherwise; and nobody else on the shard gets one meanwhile.
+const DISPATCHES_PER_TURN: i32 = 256;
+/// Records that one message may take, with the one that says where its chunk is.
+const ONE_MESSAGE: usize = 2;
+
 /// Turns of one record each after code of an isolate was ended.
 const CAREFUL_TURNS: u32 = 1_000;
 
@@ -465,6 +477,30 @@ impl Isolate {
         }
     }
 
+    /// Takes in the results of a call that was dispatched; false, and nothing done, if there is no
+    /// room for them. Only while the isolate [has no mail](Self::has_mail).
+    pub(crate) fn take_result(&self, segment0: &Segment0<'_>, moved: &[Segment]) -> bool {
+        let place = match *segment0 {
+            Segment0::Moved(length) => Some((MOVED, length)),
+            Segment0::Small(bytes) => {
+                let offset = self.inbox.borrow_mut().copy_at_once(bytes);
+                // Both are below a chunk's size.
+                offset.map(|offset| (offset as i32, bytes.len() as i32))
+            }
+        };
+        place.is_some_and(|place| {
+            self.wire.put_result(place, moved);
+            true
+        })
+    }
+
+    /// Whether anything waits to be handed to JavaScript. While events are handed over, what is left
+    /// of them does not count.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.wire.records_left() + self.inbox.borrow().overflowing() > 0
+            || !self.events.borrow().is_empty()
+    }
+
     /// Calls and results that wait to be handed to JavaScript.
     pub(crate) fn queued(&self) -> usize {
         self.wire.in_count() + self.inbox.borrow().overflowing()
@@ -514,6 +550,14 @@ impl Isolate {
             one_record = true;
         }
         let moved = self.inbox.borrow_mut().open(&self.wire);
+        // Several things are handled one after the other, and so are the calls that they make: the
+        // more a turn does, the cheaper each.
+        let is_one_thing = self.events.borrow().len() <= 1 && self.wire.in_count() <= ONE_MESSAGE;
+        self.wire
+            .allow_dispatches(match is_one_thing && !one_record {
+                true => DISPATCHES_PER_TURN,
+                false => 0,
+            });
         let mut engine = self.engine.borrow_mut();
         let outcome = engine.turn(&self.wire, &moved, &self.blobs, &self.events, one_record);
         match self.wire.records_left() {
@@ -537,9 +581,7 @@ impl Isolate {
             return;
         }
         self.schedule.set(Schedule::Idle);
-        if self.wire.records_left() + self.inbox.borrow().overflowing() > 0
-            || !self.events.borrow().is_empty()
-        {
+        if self.has_mail() {
             self.wake();
         }
     }

@@ -1,7 +1,7 @@
 //! The native functions that the glue (`js/glue/`) calls. Bundle code cannot reach them.
 //!
-//! Each one finds its isolate in the V8 isolate's slot. None of them runs JavaScript, and none
-//! trusts its arguments: a bad one does nothing or throws a TypeError.
+//! Each one finds its isolate in the V8 isolate's slot. None of them runs JavaScript of its isolate,
+//! and none trusts its arguments: a bad one does nothing or throws a TypeError.
 
 use std::rc::{Rc, Weak};
 
@@ -10,6 +10,8 @@ use isolith_capnp::error_capnp::call_error::Kind;
 
 use super::cut::request_waste;
 use super::exchange::WriteState;
+use super::glue::map_segments;
+use super::heap::MemoryGuard;
 use super::keys::from_words;
 use super::thrown::{error_text, redact};
 use super::{Isolate, Segment};
@@ -34,6 +36,7 @@ macro_rules! natives {
 
 natives! {
     "flush" => flush,
+    "dispatch" => dispatch,
     "give" => give,
     "fail" => fail,
     "fulfilled" => fulfilled,
@@ -112,6 +115,37 @@ fn flush(scope: Scope<'_, '_, '_>, _: Args<'_>, _: v8::ReturnValue<'_>) {
         && let Some(home) = isolate.home.upgrade()
     {
         home.collect(&isolate);
+    }
+}
+
+/// dispatch(pending, before) -> undefined, or what moved with the results of this call, which are
+/// there: null, the only buffer, or an array. Not if `before`, the promise of the results that came so
+/// before, is awaited by nobody yet: calls that are made together go together.
+fn dispatch<'s>(scope: Scope<'_, 's, '_>, args: Args<'s>, mut rv: v8::ReturnValue<'_>) {
+    if let Ok(before) = v8::Local::<v8::Promise>::try_from(args.get(1))
+        && !before.has_handler()
+    {
+        return;
+    }
+    let Some(isolate) = owner(scope) else { return };
+    let Some(home) = isolate.home.upgrade() else {
+        return;
+    };
+    let Some(moved) = home.dispatch(&isolate, int(&args, 0)) else {
+        return;
+    };
+    if moved.is_empty() {
+        return rv.set_null();
+    }
+    let [buffers, ..] = map_segments(scope, &moved, &mut isolate.blobs.borrow_mut());
+    rv.set(buffers);
+    let Some(guard) = scope.get_slot::<Rc<MemoryGuard>>() else {
+        return;
+    };
+    guard.count_mapped(isolate.blobs.borrow_mut().take_new_bytes());
+    if guard.is_collection_due() {
+        // It comes at the end of the turn.
+        isolate.wire.forbid_dispatches();
     }
 }
 

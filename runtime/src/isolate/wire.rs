@@ -10,6 +10,7 @@
 
 use slotmap::Key;
 
+use super::Segment;
 use super::keys::{CapabilityKey, to_words};
 use super::memory::Memory;
 
@@ -34,6 +35,12 @@ const OUT_COUNT: usize = 1;
 const IN_NEXT: usize = 2;
 /// Not 0 once the glue could not go on.
 const FAILED: usize = 4;
+/// How many calls JavaScript may still have dispatched from its stack in this turn, and, in the next
+/// word, whether one was: see [`Home::dispatch`](super::Home::dispatch).
+const DISPATCHES: usize = 5;
+/// The results of such a call: where segment 0 lies, its bytes, how many segments moved, and where
+/// the only one begins and ends.
+const RESULT: usize = 7;
 /// The words before the rings: the counts and what keeps the rings aligned.
 pub(super) const IN_RING: usize = 16;
 /// Where the out-ring begins, in words.
@@ -382,6 +389,28 @@ impl Wire {
         self.in_count() == next + 1 && kind == Some([RecordKind::Return as i32])
     }
 
+    /// Allows so many calls to be dispatched in the turn that begins, none of which was yet.
+    pub(crate) fn allow_dispatches(&self, calls: i32) {
+        self.rings.set_words(DISPATCHES, [calls, 0]);
+    }
+
+    /// Allows no further call to be dispatched in this turn.
+    pub(crate) fn forbid_dispatches(&self) {
+        self.rings.set_words(DISPATCHES, [0]);
+    }
+
+    /// Puts the results of a dispatched call where JavaScript reads them.
+    pub(crate) fn put_result(&self, (offset, length): (i32, i32), moved: &[Segment]) {
+        let segments = i32::try_from(moved.len()).unwrap_or(i32::MAX);
+        // What a segment's ends are is below 4 GiB, and the words are read as they were written.
+        let (base, end) = match moved {
+            [only] => (only.base as i32, only.end as i32),
+            _ => (0, 0),
+        };
+        self.rings
+            .set_words(RESULT, [offset, length, segments, base, end]);
+    }
+
     /// Whether the glue could not handle what it was given.
     pub(crate) fn has_failed(&self) -> bool {
         self.rings.words(FAILED) != Some([0])
@@ -390,6 +419,7 @@ impl Wire {
     /// Empties both rings.
     pub(crate) fn reset(&self) {
         self.rings.set_words(FAILED, [0]);
+        self.forbid_dispatches();
         self.set_in_count(0);
         self.take_out_count();
     }

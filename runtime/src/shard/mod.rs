@@ -4,14 +4,16 @@
 //! `Rc`, and no `RefCell` of it is borrowed while JavaScript runs. Other threads talk to a shard
 //! through its [`ShardHandle`].
 //!
-//! Calls never nest on the stack. A stub leaves a record; when the caller's stack has unwound the
-//! shard collects the records ([`Shard::collect`]), puts each into its callee's mailbox, and the
-//! loop ([`pump`]) gives every isolate with mail one turn after the other.
+//! A stub leaves a record; when the caller's stack has unwound the shard collects the records
+//! ([`Shard::collect`]), puts each into its callee's mailbox, and the loop ([`pump`]) gives every
+//! isolate with mail one turn after the other. Where nobody else waits, a callee has its turn on top
+//! of its caller's ([`dispatch`]); nobody has one on top of his own.
 
 pub(crate) mod calls;
 mod capabilities;
 mod connections;
 mod cpu;
+mod dispatch;
 mod eviction;
 mod handle;
 mod leases;
@@ -57,6 +59,7 @@ use capabilities::CapabilityTable;
 pub(crate) use connections::Connection;
 use cpu::Ledger;
 pub(crate) use cpu::{Usage, thread_cpu_time};
+use dispatch::Dispatches;
 use eviction::Looks;
 pub(crate) use handle::{
     JsonCall, JsonReply, ServeConnection, ShardHandle, ShardLife, ShardStats, spawn,
@@ -105,6 +108,7 @@ pub(crate) struct Shard {
     has_prefix: Cell<bool>,
     /// Slots of isolates that wait for a turn.
     ready: RefCell<ReadyQueue>,
+    dispatches: Dispatches,
     /// Wakes the pump when it sleeps.
     wake: Notify,
     /// Whether somebody takes from `ready` now, until it is empty.
@@ -162,6 +166,7 @@ impl Shard {
             prefix: RefCell::default(),
             has_prefix: Cell::new(false),
             ready: RefCell::default(),
+            dispatches: Dispatches::default(),
             wake: Notify::new(),
             pumping: Cell::new(false),
             sweep_due: Cell::new(false),
@@ -384,7 +389,7 @@ impl Shard {
 
     /// Hands the results that `callee` posted to whoever waits for them.
     fn settle(&self, callee: &Rc<Isolate>, record: &Record) {
-        let moved = callee.take_given(record.segments);
+        let mut moved = callee.take_given(record.segments);
         let prefix = self.take_prefix();
         let key = from_words(record.id);
         let (kind, awaited) = match self.settled(key, callee, None) {
@@ -402,10 +407,12 @@ impl Shard {
             Ok(segment0) => segment0,
             Err(error) => return caller.fail(pending, error),
         };
-        if let Some(prefix) = prefix
-            && let Err(error) = self.pass_results(&callee.into(), &caller, root, prefix)
-        {
-            return caller.fail(pending, error);
+        if let Some(prefix) = prefix {
+            if let Err(error) = self.pass_results(&callee.into(), &caller, root, prefix) {
+                return caller.fail(pending, error);
+            }
+        } else if self.give_at_once(&caller, pending, &segment0, &mut moved) {
+            return;
         }
         let incoming = Record {
             kind,
@@ -552,6 +559,10 @@ impl Home for Shard {
         if !self.pumping.get() {
             self.wake.notify_one();
         }
+    }
+
+    fn dispatch(&self, caller: &Rc<Isolate>, pending: i32) -> Option<Vec<Segment>> {
+        self.dispatch_call(caller, pending)
     }
 
     fn collect(&self, isolate: &Rc<Isolate>) {

@@ -94,7 +94,9 @@ impl Shard {
                 }
                 first.get_or_insert_with(|| Entered::new(&isolate));
                 work += isolate.queued();
+                self.dispatches.begin(self.watch.looks());
                 self.give_turn(&isolate);
+                work += self.dispatches.take_made();
             }
             has_served = true;
             work += 1;

@@ -58,9 +58,14 @@ impl ReadyQueue {
         Some(slot)
     }
 
-    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.in_order.is_empty() && self.ahead.is_empty()
+    }
+
+    /// The one who waits, if nobody else does, and he is not ahead.
+    pub(super) fn only_in_order(&self) -> Option<usize> {
+        let is_only = self.in_order.len() == 1 && self.ahead.is_empty();
+        self.in_order.front().copied().filter(|_| is_only)
     }
 
     /// Adds to what the isolate in `slot` has used.

@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod cpu;
+mod dispatch;
 mod eviction;
 mod leases;
 mod machine;

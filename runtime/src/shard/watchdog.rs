@@ -30,6 +30,8 @@ const SLEEP: Duration = Duration::from_millis(50);
 /// What one shard shows the watchdog.
 pub(super) struct Watch {
     /// Turns begun so far.
+    begun: AtomicU64,
+    /// The number of the one that runs, or ran last.
     turn: AtomicU64,
     /// The slot that runs, plus one; 0 between turns.
     running: AtomicUsize,
@@ -50,6 +52,13 @@ pub(super) struct Leash {
     pub(super) patience: Duration,
 }
 
+/// A turn with others on top of it.
+#[must_use]
+pub(super) struct Suspended {
+    turn: u64,
+    running: usize,
+}
+
 /// Marks a turn as running until it is dropped.
 pub(super) struct Watched<'a>(&'a Watch);
 
@@ -57,6 +66,7 @@ impl Watch {
     /// A watch over the current thread that the watchdog looks at from now on.
     pub(super) fn new() -> Arc<Self> {
         let watch = Arc::new(Watch {
+            begun: AtomicU64::new(0),
             turn: AtomicU64::new(0),
             running: AtomicUsize::new(0),
             looks: AtomicU64::new(0),
@@ -71,13 +81,38 @@ impl Watch {
 
     pub(super) fn enter(&self, slot: usize) -> Watched<'_> {
         // Only the shard's own thread writes.
-        let turn = self.turn.load(Ordering::Relaxed);
-        self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
+        let turn = self.begun.load(Ordering::Relaxed).wrapping_add(1);
+        self.begun.store(turn, Ordering::Relaxed);
+        self.turn.store(turn, Ordering::Relaxed);
         self.running.store(slot + 1, Ordering::Release);
         if ASLEEP.load(Ordering::Relaxed) {
             wake();
         }
         Watched(self)
+    }
+
+    /// The turn that runs stands still from now on, and others come on top of it, until
+    /// [`resume`](Self::resume).
+    pub(super) fn suspend(&self) -> Suspended {
+        let slot = self.running.load(Ordering::Relaxed);
+        self.running.store(0, Ordering::Release);
+        Suspended {
+            turn: self.turn(),
+            running: slot,
+        }
+    }
+
+    /// The turn that was suspended goes on.
+    pub(super) fn resume(&self, suspended: Suspended) {
+        // Nothing runs now, so the watchdog cannot take one's number for the other's.
+        self.turn.store(suspended.turn, Ordering::Release);
+        self.running.store(suspended.running, Ordering::Release);
+    }
+
+    /// Turns begun so far.
+    #[cfg(test)]
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// The number of the turn that runs, or ran last.

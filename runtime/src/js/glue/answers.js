@@ -52,24 +52,26 @@
     'the results that it was called on have no capability there', '', '', '', label);
 
   function callTo(target, method, label, params, options) {
-    const entry = new Addressed(method, label, baseOf(target));
-    const promise = new Promise((resolve, reject) => {
-      entry.resolve = resolve;
-      entry.reject = reject;
-    });
     const frame = getContext();
     const error = obstacle(target, frame, label);
-    if (error !== null) {
-      entry.reject(error);
-      return promise;
-    }
+    if (error !== null) return promiseReject(Promise, error);
+    const entry = new Addressed(method, label, baseOf(target));
     const id = takePlace(entry);
     try {
       send(CALL_TO, id, 0, target.word | method.ordinal, frame, method.encodeParams,
         params === undefined ? EMPTY : params, target, entry);
     } catch (error) {
-      takePending(id).reject(error);
+      takePending(id);
+      return promiseReject(Promise, error);
     }
+    if (options === undefined) {
+      const came = rings[DISPATCHES] === 0 ? undefined : dispatch(id);
+      if (came !== undefined) return resultsAtOnce(id, method, came);
+    }
+    const promise = new Promise((resolve, reject) => {
+      entry.resolve = resolve;
+      entry.reject = reject;
+    });
     return options === undefined ? promise : cancellable(promise, id, entry, options);
   }
 
@@ -127,18 +129,26 @@
 
     // The results, as a promise: now they are wanted.
     wanted() {
+      if (this.promise === null && this.state === OPEN) this.want();
+      // To refuse results that have come is to ask for them.
       if (this.promise !== null) return this.promise;
+      if (this.state === THERE) return this.promise = promiseResolve(Promise, this.results);
       this.promise = new Promise((resolve, reject) => {
         this.settle = resolve;
         this.settleWrong = reject;
       });
-      if (this.state === THERE) this.settle(this.results);
-      else if (this.state !== OPEN) this.settleWrong(this.failure());
-      else this.want();
+      if (this.state !== OPEN) this.settleWrong(this.failure());
       return this.promise;
     }
 
     want() {
+      this.sayWanted();
+      if (rings[DISPATCHES] === 0) return;
+      const came = dispatch(this.id);
+      if (came !== undefined) answered(this, bodyAtOnce(came));
+    }
+
+    sayWanted() {
       // Mostly the call has not left yet.
       const { at } = this;
       const call = at + recordWords;
@@ -281,6 +291,8 @@
       frame.rootHigh, from.id, method.interfaceLow, method.interfaceHigh);
     from.isUsed = true;
     if (!isQuestion) {
+      const came = rings[DISPATCHES] === 0 ? undefined : dispatch(id);
+      if (came !== undefined) return resultsAtOnce(id, method, came);
       return new Promise((resolve, reject) => {
         entry.resolve = resolve;
         entry.reject = reject;
@@ -331,11 +343,11 @@
   }
 
   // The results of a question have come.
-  withMessage[ANSWER] = function answered(at, kind, body) {
-    const id = rings[at + 1];
-    const question = pending[id];
+  withMessage[ANSWER] = (at, kind, body) => answered(pending[rings[at + 1]], body);
+
+  function answered(question, body) {
     closeQuestion(question);
-    post(FINISH, id, 0, 0, 0, 0, 0, 0, 0);
+    post(FINISH, question.id, 0, 0, 0, 0, 0, 0, 0);
     if (question.state !== OPEN) return;
     let results;
     try {
@@ -347,7 +359,7 @@
     }
     question.body = body;
     question.resolve(results);
-  };
+  }
 
   // What services see of a question: a thenable, with members for the capabilities to come. The
   // generated code has a class for each method's; by its prototype, what gives an answer's question.

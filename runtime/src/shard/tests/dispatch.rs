@@ -1,0 +1,144 @@
+//! Calls whose callees run on top of their callers.
+
+use std::time::Duration;
+
+use super::*;
+
+/// Calls `auth` in some way, `deep` with little of the stack left.
+const CALLER: Sample<'_> = Sample {
+    service: "caller",
+    version: "1.0.0",
+    source: "
+const ways = {
+  async oneByOne(env) {
+    let times = 0;
+    for (let i = 0; i < 50; i++) ({ times } = await env.AUTH.version({}));
+    return times;
+  },
+  async together(env) {
+    const calls = Array.from({ length: 50 }, () => env.AUTH.version({}));
+    const times = (await Promise.all(calls)).map((reply) => reply.times);
+    // In the order in which they were made.
+    if (times.some((n, i) => n !== times[0] + i)) throw new Error(times.join());
+    return times.at(-1);
+  },
+  async slow(env) {
+    let times = 0;
+    for (let i = 0; i < 5; i++) ({ times } = await env.AUTH.version({ pause: 1 }));
+    return times;
+  },
+  async forever(env) { for (;;) await env.AUTH.version({}); },
+  async deep(env) {
+    const down = (left) => (left === 0 ? env.AUTH.version({}) : [down(left - 1)]);
+    let depth = 16;
+    try {
+      for (; depth < 1e6; depth *= 2) down(depth);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+    }
+    // As deep as it can be, less a little.
+    return (await [down(depth / 2 - 8)].flat(Infinity)[0]).times;
+  },
+};
+export class BusyService {
+  constructor(env) { this.env = env; }
+  async compute({ way }) { return { times: await ways[way](this.env) }; }
+  wait() {}
+}",
+    exports: &[("BUSY", "Busy", "BusyService")],
+    imports: &[("AUTH", "auth", ">=1", "Auth")],
+    http: false,
+};
+
+/// Goes 2,000 functions deep before it answers.
+const DEEP_AUTH: &str = "
+const down = (left) => (left === 0 ? 0 : 1 + down(left - 1));
+export class AuthService {
+  version() { return { version: '', times: down(2000) }; }
+}";
+
+async fn world(auth: Sample<'_>) -> World {
+    serve(&[auth, CALLER], "caller", Limits::ample()).await
+}
+
+impl World {
+    /// The turns that a call takes, and what comes of it.
+    async fn turns(&self, way: &str) -> (u64, serde_json::Value) {
+        let before = self.shard.watch.begun();
+        let argument = format!("{{\"way\": \"{way}\"}}");
+        let reply = self.call("caller", "compute", &argument).await;
+        (self.shard.watch.begun() - before, reply["times"].clone())
+    }
+}
+
+#[test]
+fn who_calls_an_idle_service_gets_the_answer_in_the_same_turn() {
+    on_shard(|| async {
+        let world = world(auth("1.4.0")).await;
+        // The first message comes with its chunk, which only a turn can bring.
+        world.turns("oneByOne").await;
+        let (turns, times) = world.turns("oneByOne").await;
+        assert_eq!(times, 100);
+        // One of the callee each, and one of the caller; or some more, if a look fell into it.
+        assert!((51..80).contains(&turns), "{turns}");
+    });
+}
+
+#[test]
+fn calls_that_are_made_together_go_together() {
+    on_shard(|| async {
+        let world = world(auth("1.4.0")).await;
+        world.turns("together").await;
+        let (turns, times) = world.turns("together").await;
+        assert_eq!(times, 100);
+        // The caller; the first call; the rest, in rings of 32 either way.
+        assert!(turns < 12, "{turns}");
+    });
+}
+
+#[test]
+fn an_answer_that_takes_time_comes_as_mail() {
+    on_shard(|| async {
+        let world = world(auth("1.4.0")).await;
+        let (_, times) = world.turns("slow").await;
+        assert_eq!(times, 5);
+        assert_eq!(world.shard.calls.borrow().iter().count(), 0);
+    });
+}
+
+#[test]
+fn one_who_calls_without_end_leaves_the_others_their_turns() {
+    on_shard(|| async {
+        let world = Rc::new(world(auth("1.4.0")).await);
+        let forever = tokio::task::spawn_local({
+            let world = Rc::clone(&world);
+            let soon = Instant::now() + Duration::from_millis(500);
+            async move {
+                let argument = "{\"way\": \"forever\"}";
+                world.call_by("caller", "compute", argument, soon).await
+            }
+        });
+        let mut others = 0;
+        while !forever.is_finished() {
+            world.call("auth", "version", "{}").await;
+            others += 1;
+        }
+        let error = forever.await.unwrap().unwrap_err();
+        assert_eq!(error.kind, Kind::DeadlineExceeded);
+        assert!(others > 20, "{others}");
+    });
+}
+
+/// Whoever calls from far down would leave the callee next to nothing of the stack.
+#[test]
+fn a_callee_has_its_own_room_on_the_stack() {
+    on_shard(|| async {
+        let deep = Sample {
+            source: DEEP_AUTH,
+            ..auth("1.4.0")
+        };
+        let world = world(deep).await;
+        let (_, times) = world.turns("deep").await;
+        assert_eq!(times, 2000);
+    });
+}
