@@ -51,7 +51,7 @@ bench: prepare ## measure the call path, and services beside bad neighbours, for
 density: prepare ## load 10,000 services, or SERVICES=300, and measure starts and memory
 	$(CARGO) run --release --locked -p isolith-runtime --bin isolith-bench -- density $(or $(SERVICES),10000)
 
-compare: build ## compare the boutique and single calls here, on workerd and on Node, for some eleven minutes; needs node and npm
+compare: build ## compare the boutique and single calls here, on workerd and on Node, for some fifteen minutes; needs node and npm
 	@scripts/boutique $(BIN)/isolith build
 	@rm -rf services/examples/echo/data
 	@for s in caller echo; do $(BIN)/isolith build services/examples/echo/$$s -o services/examples/echo/dist/$$s.isolith; done

@@ -253,6 +253,11 @@ where
 }
 
 impl Served {
+    /// Visits that were begun.
+    pub(crate) fn visits(&self) -> u64 {
+        self.lateness.len()
+    }
+
     fn new() -> Result<Self, Failure> {
         // Up to a minute, to three digits.
         let histogram = Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?;

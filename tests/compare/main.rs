@@ -4,9 +4,9 @@
 //!
 //! Usage: `compare [--report FILE]`, in the repository, once everything is built. `FILE` gets the
 //! tables, its folder the plots, `target/compare.json` the figures, `target/bench.json` the ratios.
-//! `COMPARE_RATE` (visits per second), `COMPARE_ROUNDS`, and of each hosting in each round
-//! `COMPARE_WARMUP_SECONDS`, `COMPARE_FULL_SECONDS` and `COMPARE_SECONDS` change the run;
-//! `COMPARE_ONLY` names the only hosting to measure. As it is, it takes some eleven minutes.
+//! `COMPARE_ROUNDS`, and of each hosting in each round `COMPARE_WARMUP_SECONDS`,
+//! `COMPARE_FULL_SECONDS` and `COMPARE_SECONDS` change the run; `COMPARE_ONLY` names the only hosting
+//! to measure. As it is, it takes some fifteen minutes.
 //!
 //! The generator is this project's own, because it has to be open-loop, follow redirections with
 //! cookies, mix what visitors do, and come from the registries alone: oha and wrk2 send the same
@@ -33,9 +33,12 @@ use load::{Load, Served};
 /// An error with what was being done.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
+/// Of the visits per second that the slowest hosting carries, the share that all are given at a fixed
+/// rate: with time to rest between two, and with little of it.
+pub(crate) const SHARES: [f64; 2] = [0.5, 0.85];
+
 /// What a run is told to do.
 pub(crate) struct Plan {
-    pub(crate) arrivals_per_second: u64,
     pub(crate) rounds: u64,
     pub(crate) warmup: Duration,
     pub(crate) full: Duration,
@@ -48,8 +51,8 @@ pub(crate) struct Round {
     pub(crate) ready: Duration,
     /// With as much as it carries.
     pub(crate) full: Measured,
-    /// At the fixed rate.
-    pub(crate) fixed: Measured,
+    /// At the fixed rates.
+    pub(crate) fixed: [Measured; SHARES.len()],
     pub(crate) memory_bytes: u64,
     pub(crate) processes: usize,
 }
@@ -70,7 +73,6 @@ fn main() -> Result<(), Failure> {
     let report = report.map(|pair| Path::new(&pair[1]));
     let seconds = |variable, default| Duration::from_secs(number(variable, default));
     let plan = Plan {
-        arrivals_per_second: number("COMPARE_RATE", 160),
         rounds: number("COMPARE_ROUNDS", 5),
         warmup: seconds("COMPARE_WARMUP_SECONDS", 5),
         full: seconds("COMPARE_FULL_SECONDS", 5),
@@ -81,6 +83,17 @@ fn main() -> Result<(), Failure> {
         .join("..")
         .canonicalize()?;
 
+    let hostings = || {
+        let is_asked_for =
+            |hosting: &&Hosting| only.as_deref().is_none_or(|only| only == hosting.name);
+        HOSTINGS.iter().filter(is_asked_for)
+    };
+    let carried = hostings().map(|hosting| carries(hosting, &plan, &root));
+    let carried = carried.collect::<Result<Vec<_>, _>>()?;
+    let slowest = carried.into_iter().fold(f64::INFINITY, f64::min);
+    let rates = SHARES.map(|share| (share * slowest) as u64);
+    println!("the slowest carries {slowest:.0} visits/s, so the fixed rates are {rates:?}");
+
     let mut rounds = Vec::new();
     for round in 0..plan.rounds {
         // Each begins a round in its turn, so that none always follows the same neighbour.
@@ -89,7 +102,7 @@ fn main() -> Result<(), Failure> {
             if only.as_deref().is_some_and(|only| only != hosting.name) {
                 continue;
             }
-            let measured = measure(hosting, &plan, &root, round)?;
+            let measured = measure(hosting, &plan, rates, &root, round)?;
             println!("round {}, {}", round + 1, report::line(&measured));
             rounds.push(measured);
         }
@@ -97,7 +110,7 @@ fn main() -> Result<(), Failure> {
     let figures = report::Figures::of(&rounds);
     println!("\n{}", figures.tables());
     let calls = Calls::measure(&root)?;
-    let mut json = figures.json(&plan);
+    let mut json = figures.json(&plan, rates);
     json["calls"] = calls.json();
     let json = serde_json::to_string_pretty(&json)?;
     std::fs::write(root.join("target/compare.json"), json)?;
@@ -107,7 +120,7 @@ fn main() -> Result<(), Failure> {
     )?;
     if let Some(file) = report {
         let calls = calls.document(file.parent().unwrap_or(Path::new(".")))?;
-        std::fs::write(file, figures.document(&plan, &root, &calls)?)?;
+        std::fs::write(file, figures.document(&plan, rates, &root, &calls)?)?;
         println!("written: {}", file.display());
     }
     let lost = figures.lost();
@@ -130,8 +143,23 @@ fn merge(file: &Path, figures: [Value; 2]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The visits per second that a hosting carries.
+fn carries(hosting: &Hosting, plan: &Plan, root: &Path) -> Result<f64, Failure> {
+    let running = Running::start(hosting, root)?;
+    FULL.run(running.address(), plan.warmup, 0)?;
+    let served = FULL.run(running.address(), plan.full, 0)?;
+    running.stop()?;
+    Ok(served.visits() as f64 / served.took.as_secs_f64())
+}
+
 /// One round of one hosting, from its start to its end.
-fn measure(hosting: &Hosting, plan: &Plan, root: &Path, seed: u64) -> Result<Round, Failure> {
+fn measure(
+    hosting: &Hosting,
+    plan: &Plan,
+    rates: [u64; SHARES.len()],
+    root: &Path,
+    seed: u64,
+) -> Result<Round, Failure> {
     let running = Running::start(hosting, root)?;
     let stretch = |load: Load, length| -> Result<Measured, Failure> {
         let before = running.processes()?.cpu();
@@ -141,13 +169,14 @@ fn measure(hosting: &Hosting, plan: &Plan, root: &Path, seed: u64) -> Result<Rou
     };
     stretch(FULL, plan.warmup)?;
     let full = stretch(FULL, plan.full)?;
-    let arrivals_per_second = plan.arrivals_per_second;
-    let fixed = stretch(
-        Load::Open {
+    let at = |arrivals_per_second| {
+        let load = Load::Open {
             arrivals_per_second,
-        },
-        plan.fixed,
-    )?;
+        };
+        stretch(load, plan.fixed)
+    };
+    let [low, high] = rates.map(at);
+    let fixed = [low?, high?];
     let processes = running.processes()?;
     let round = Round {
         hosting: hosting.name,
