@@ -284,9 +284,6 @@ struct JsonReply {
     sender: oneshot::Sender<Result<String, CallError>>,
 }
 
-/// Calls of one turn whose callees run on top of it. Each that is awaited would take two turns
-/// otherwise; and nobody else on the shard gets one meanwhile.
-const DISPATCHES_PER_TURN: i32 = 256;
 /// Records that one message may take, with the one that says where its chunk is.
 const ONE_MESSAGE: usize = 2;
 
@@ -553,11 +550,7 @@ impl Isolate {
         // Several things are handled one after the other, and so are the calls that they make: the
         // more a turn does, the cheaper each.
         let is_one_thing = self.events.borrow().len() <= 1 && self.wire.in_count() <= ONE_MESSAGE;
-        self.wire
-            .allow_dispatches(match is_one_thing && !one_record {
-                true => DISPATCHES_PER_TURN,
-                false => 0,
-            });
+        self.wire.allow_dispatches(is_one_thing && !one_record);
         let mut engine = self.engine.borrow_mut();
         let outcome = engine.turn(&self.wire, &moved, &self.blobs, &self.events, one_record);
         match self.wire.records_left() {

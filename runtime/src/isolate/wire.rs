@@ -35,8 +35,8 @@ const OUT_COUNT: usize = 1;
 const IN_NEXT: usize = 2;
 /// Not 0 once the glue could not go on.
 const FAILED: usize = 4;
-/// How many calls JavaScript may still have dispatched from its stack in this turn, and, in the next
-/// word, whether one was: see [`Home::dispatch`](super::Home::dispatch).
+/// Whether JavaScript may have calls dispatched from its stack in this turn, and, in the next word,
+/// whether one was: see [`Home::dispatch`](super::Home::dispatch).
 const DISPATCHES: usize = 5;
 /// The results of such a call: where segment 0 lies, its bytes, how many segments moved, and where
 /// the only one begins and ends.
@@ -389,9 +389,10 @@ impl Wire {
         self.in_count() == next + 1 && kind == Some([RecordKind::Return as i32])
     }
 
-    /// Allows so many calls to be dispatched in the turn that begins, none of which was yet.
-    pub(crate) fn allow_dispatches(&self, calls: i32) {
-        self.rings.set_words(DISPATCHES, [calls, 0]);
+    /// Says whether calls may be dispatched in the turn that begins; none was yet.
+    pub(crate) fn allow_dispatches(&self, are_allowed: bool) {
+        self.rings
+            .set_words(DISPATCHES, [i32::from(are_allowed), 0]);
     }
 
     /// Allows no further call to be dispatched in this turn.

@@ -5,8 +5,9 @@
 //!
 //! - The callee is on nobody's stack: it stands in the queue, and only who rests gets there.
 //! - Nobody is overtaken: it is alone in the queue, and nothing waits for the caller either.
-//! - Others do not wait for longer: a turn makes [so many](Isolate::turn) calls that way, and none
-//!   once the watchdog has looked, a millisecond after the last look.
+//! - Others do not wait for much longer: a turn makes [so many](DISPATCHES_PER_TURN) calls that way,
+//!   with those that its callees make, and none once the watchdog has looked, a millisecond after the
+//!   last look.
 //! - Enough of the stack is left. V8 lets each isolate go down to where it could from the bottom.
 //!
 //! Everything else is as ever: the call is accepted, bounded, traced and settled by the same code,
@@ -20,8 +21,11 @@ use super::Shard;
 use super::party::Party;
 use crate::isolate::{Home, Isolate, Life, Segment, Segment0};
 
-/// Isolates that run on top of each other, beside the first.
-const DISPATCHES_DEEP: usize = 8;
+/// Calls from one turn at the bottom: some 200 µs of small ones.
+const DISPATCHES_PER_TURN: usize = 256;
+/// Isolates that run on top of each other, beside the first. Each may use up its budget before
+/// anybody else has a turn.
+const DISPATCHES_DEEP: usize = 2;
 /// Bytes of stack below which nobody is dispatched; V8 lets JavaScript have some 980 KiB.
 const STACK_BYTES: usize = 256 << 10;
 
@@ -64,7 +68,6 @@ impl Shard {
     /// See [`Home::dispatch`](crate::isolate::Home::dispatch).
     pub(super) fn dispatch_call(&self, caller: &Rc<Isolate>, pending: i32) -> Option<Vec<Segment>> {
         if !self.may_dispatch(caller) {
-            caller.wire().forbid_dispatches();
             return None;
         }
         self.collect(caller);
@@ -89,6 +92,7 @@ impl Shard {
         self.ready.borrow().is_empty()
             && of.looks.get() == self.watch.looks()
             && of.deep.get() < DISPATCHES_DEEP
+            && of.made.get() < DISPATCHES_PER_TURN
             && of.bottom.get().abs_diff(stack_pointer()) < STACK_BYTES
             && !caller.has_mail()
     }
@@ -105,7 +109,7 @@ impl Shard {
     }
 
     /// Gives results to a caller that waits for them on the stack. False, and nothing done, if it
-    /// does not, or has no room for them.
+    /// does not, has no room for them, or has mail that came before them.
     #[inline]
     pub(super) fn give_at_once(
         &self,
@@ -119,7 +123,7 @@ impl Shard {
             return false;
         };
         let is_awaited = of.awaited.get() == Some((caller.slot, pending));
-        if !is_awaited || !caller.take_result(segment0, moved) {
+        if !is_awaited || caller.has_mail() || !caller.take_result(segment0, moved) {
             return false;
         }
         of.awaited.set(None);

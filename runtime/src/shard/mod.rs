@@ -228,12 +228,12 @@ impl Shard {
 
     /// Gives an isolate one turn, and delivers what it posted.
     fn give_turn(&self, isolate: &Rc<Isolate>) {
-        // A turn that was cut short may have left half of what it began to post.
-        drop(self.take_prefix());
         // Who is ahead of the others lets them in after each record.
         let one_record = self.ready.borrow().is_ahead(isolate.slot);
         let outcome = self.watched(isolate.slot, || isolate.turn(one_record));
         self.collect(isolate);
+        // A turn that was cut short may have left half of what it began to post.
+        drop(self.take_prefix());
         if let Err(cut) = outcome {
             isolate.forget_given();
             self.after_cut(isolate, &cut);

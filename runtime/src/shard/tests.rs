@@ -45,6 +45,8 @@ interface Busy {
   compute @0 (way :Text) -> (times :UInt32);
   wait @1 (pause :UInt32) -> (times :UInt32);
 }
+interface Listener { note @0 () -> (); }
+interface Teller { tell @0 (to :Listener) -> (times :UInt32); }
 interface Ping { ping @0 (depth :UInt32) -> (depth :UInt32, reentered :Bool); }
 interface Odd {
   fail @0 (how :Text) -> ();

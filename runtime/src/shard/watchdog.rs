@@ -84,10 +84,7 @@ impl Watch {
         let turn = self.begun.load(Ordering::Relaxed).wrapping_add(1);
         self.begun.store(turn, Ordering::Relaxed);
         self.turn.store(turn, Ordering::Relaxed);
-        self.running.store(slot + 1, Ordering::Release);
-        if ASLEEP.load(Ordering::Relaxed) {
-            wake();
-        }
+        self.run(slot + 1);
         Watched(self)
     }
 
@@ -106,7 +103,15 @@ impl Watch {
     pub(super) fn resume(&self, suspended: Suspended) {
         // Nothing runs now, so the watchdog cannot take one's number for the other's.
         self.turn.store(suspended.turn, Ordering::Release);
-        self.running.store(suspended.running, Ordering::Release);
+        self.run(suspended.running);
+    }
+
+    /// What is in `running` runs from now on.
+    fn run(&self, running: usize) {
+        self.running.store(running, Ordering::Release);
+        if ASLEEP.load(Ordering::Relaxed) {
+            wake();
+        }
     }
 
     /// Turns begun so far.

@@ -7,8 +7,8 @@
   // A call of something else than an import's own method; its results have no capabilities.
   class Addressed {
     constructor(method, label, base) {
-      this.resolve = undefined;
-      this.reject = undefined;
+      this.resolve = noop;
+      this.reject = noop;
       this.method = method;
       this.label = label;
       this.base = base;
@@ -114,6 +114,8 @@
       this.flow = null;
       // Somebody has built on it.
       this.isUsed = false;
+      // The host knows that the results are wanted, and will say what becomes of them.
+      this.isWanted = false;
       // The collector is to say when nobody can look at it any more.
       this.isWatched = false;
       this.body = null;
@@ -142,6 +144,7 @@
     }
 
     want() {
+      this.isWanted = true;
       this.sayWanted();
       if (rings[DISPATCHES] === 0) return;
       const came = dispatch(this.id);
@@ -190,7 +193,7 @@
 
     collected() {
       // Results that somebody awaits still come, and end it then.
-      if (this.promise === null) this.forget();
+      if (!this.isWanted) this.forget();
     }
 
     // The host keeps it no longer.
@@ -334,7 +337,7 @@
     while (question !== null) {
       const { after } = question;
       question.before = question.after = null;
-      if (question.promise === null) {
+      if (!question.isWanted) {
         takePending(question.id);
         question.finished();
       }

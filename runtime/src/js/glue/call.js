@@ -168,15 +168,21 @@
     return id;
   }
 
+  const { noop } = internals;
+
+  // Nobody hears of its results before it has a promise's functions.
   class Pending {
     constructor(method, label) {
-      this.resolve = undefined;
-      this.reject = undefined;
+      this.resolve = noop;
+      this.reject = noop;
       this.method = method;
       this.label = label;
     }
   }
   setPrototypeOf(Pending.prototype, null);
+
+  // In the place of a call while it is dispatched, if that is ended in the middle.
+  const unheard = new Pending({ readResults: noop }, '');
 
   // The promise of the results that came at once last.
   let lastDispatched;
@@ -272,7 +278,7 @@
   function call(importIndex, method, label, params, options) {
     const frame = getContext();
     if (frame === undefined) return promiseReject(Promise, noRequest(label));
-    const id = takePlace(null);
+    const id = takePlace(unheard);
     try {
       send(CALL, id, 0, (importIndex << 16) | method.ordinal, frame, method.encodeParams,
         params === undefined ? EMPTY : params);
@@ -295,9 +301,11 @@
 
   // Where nobody else waits for a turn, the host has the callee run at once, on top of this stack.
   // Calls that are made together are not: a call whose promise nobody awaits yet is the first of some.
+  // Nor are those after one whose results take time.
   function dispatch(id) {
-    rings[DISPATCHES]--;
-    return host.dispatch(id, rings[DISPATCHES + 1] === 0 ? undefined : lastDispatched);
+    const came = host.dispatch(id, rings[DISPATCHES + 1] === 0 ? undefined : lastDispatched);
+    if (came === undefined) rings[DISPATCHES] = 0;
+    return came;
   }
 
   // The message of a dispatched call's results. `came` is what moved with it: see `dispatch` in native.rs.

@@ -28,6 +28,12 @@ const ways = {
     return times;
   },
   async forever(env) { for (;;) await env.AUTH.version({}); },
+  flood(env) { for (;;) env.AUTH.version({ pause: 1 }).catch(() => {}); },
+  async listen(env) {
+    let noted = 0;
+    const { times } = await env.TELLER.tell({ to: { note() { noted++; } } });
+    return times + noted;
+  },
   async deep(env) {
     const down = (left) => (left === 0 ? env.AUTH.version({}) : [down(left - 1)]);
     let depth = 16;
@@ -46,7 +52,23 @@ export class BusyService {
   wait() {}
 }",
     exports: &[("BUSY", "Busy", "BusyService")],
-    imports: &[("AUTH", "auth", ">=1", "Auth")],
+    imports: &[
+        ("AUTH", "auth", ">=1", "Auth"),
+        ("TELLER", "teller", "^1", "Teller"),
+    ],
+    http: false,
+};
+
+/// Calls back, waits for nothing, and returns.
+const TELLER: Sample<'_> = Sample {
+    service: "teller",
+    version: "1.0.0",
+    source: "
+export class TellerService {
+  tell({ to }) { to.note(); return { times: 100 }; }
+}",
+    exports: &[("TELLER", "Teller", "TellerService")],
+    imports: &[],
     http: false,
 };
 
@@ -58,7 +80,7 @@ export class AuthService {
 }";
 
 async fn world(auth: Sample<'_>) -> World {
-    serve(&[auth, CALLER], "caller", Limits::ample()).await
+    serve(&[auth, TELLER, CALLER], "caller", Limits::ample()).await
 }
 
 impl World {
@@ -103,6 +125,43 @@ fn an_answer_that_takes_time_comes_as_mail() {
         let (_, times) = world.turns("slow").await;
         assert_eq!(times, 5);
         assert_eq!(world.shard.calls.borrow().iter().count(), 0);
+    });
+}
+
+/// The results do not overtake what came for the caller before them.
+#[test]
+fn who_is_called_back_hears_that_before_the_results() {
+    on_shard(|| async {
+        let world = world(auth("1.4.0")).await;
+        for _ in 0..3 {
+            let (_, times) = world.turns("listen").await;
+            assert_eq!(times, 101);
+        }
+    });
+}
+
+/// It is ended while a call of its is on the way more often than not.
+#[test]
+fn who_is_ended_while_it_calls_keeps_its_isolate() {
+    on_shard(|| async {
+        let limits = Limits {
+            cpu_ms_per_request: 20,
+            cpu_ms_wasted: 100_000,
+            ..Limits::ample()
+        };
+        let world = serve(&[auth("1.4.0"), TELLER, CALLER], "caller", limits).await;
+        world.mark("caller");
+        for _ in 0..10 {
+            let argument = "{\"way\": \"flood\"}";
+            let call = world.call_by("caller", "compute", argument, soon());
+            let error = call.await.unwrap_err();
+            assert_eq!(error.kind, Kind::CpuExceeded, "{error}");
+            // What it had asked for is answered now.
+            world
+                .retry("caller", "compute", "{\"way\": \"slow\"}")
+                .await;
+        }
+        assert!(world.is_marked("caller"));
     });
 }
 
