@@ -172,7 +172,7 @@ impl Changes {
     }
 
     /// Every acknowledged change is in the history, and none is missing in between.
-    pub(super) fn check_history(&self) {
+    pub(super) fn check_history(&mut self) {
         let most = KEPT.to_string();
         let line = ["history", "--json", "--most", &most];
         let entries = json(&self.controls.run(&line).done());
@@ -195,6 +195,8 @@ impl Changes {
                 "change {number}, {message}, was acknowledged; the history has {entry}"
             );
         }
+        // A change may have been written down whose order was broken off.
+        self.last = self.last.max(newest);
     }
 
     /// # Panics
