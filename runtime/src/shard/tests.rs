@@ -46,7 +46,10 @@ interface Busy {
   wait @1 (pause :UInt32) -> (times :UInt32);
 }
 interface Listener { note @0 () -> (); }
-interface Teller { tell @0 (to :Listener) -> (times :UInt32); }
+interface Teller {
+  tell @0 (to :Listener) -> (times :UInt32);
+  give @1 (holds :UInt32) -> (one :Listener, other :Listener);
+}
 interface Ping { ping @0 (depth :UInt32) -> (depth :UInt32, reentered :Bool); }
 interface Odd {
   fail @0 (how :Text) -> ();

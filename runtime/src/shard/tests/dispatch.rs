@@ -34,6 +34,15 @@ const ways = {
     const { times } = await env.TELLER.tell({ to: { note() { noted++; } } });
     return times + noted;
   },
+  async giveAndTell(env) {
+    const heard = [0, 0];
+    const listener = (i) => ({ note() { heard[i]++; } });
+    await env.TELLER.tell({ to: listener(0) });
+    await new Promise((done) => setTimeout(done, 1));
+    env.TELLER.give({ holds: 255 }).catch(() => {});
+    const { times } = await env.TELLER.tell({ to: listener(1) });
+    return times + heard[0] + 10 * heard[1];
+  },
   async deep(env) {
     const down = (left) => (left === 0 ? env.AUTH.version({}) : [down(left - 1)]);
     let depth = 16;
@@ -66,6 +75,19 @@ const TELLER: Sample<'_> = Sample {
     source: "
 export class TellerService {
   tell({ to }) { to.note(); return { times: 100 }; }
+  // The ring is full when the first capability is in it, so that the second finds it gone.
+  give({ holds }, ctx) {
+    for (let i = 0; i < holds; i++) ctx.waitUntil(null);
+    let looks = 0;
+    const other = new Proxy({ note() {} }, {
+      getPrototypeOf() {
+        if (++looks < 2) return Object.prototype;
+        ctx.waitUntil(null);
+        throw new Error('no prototype');
+      },
+    });
+    return { one: { note() {} }, other };
+  }
 }",
     exports: &[("TELLER", "Teller", "TellerService")],
     imports: &[],
@@ -137,6 +159,16 @@ fn who_is_called_back_hears_that_before_the_results() {
             let (_, times) = world.turns("listen").await;
             assert_eq!(times, 101);
         }
+    });
+}
+
+/// What a callee left half posted belongs to nobody's message.
+#[test]
+fn what_a_callee_began_to_pass_on_does_not_go_with_its_callers_next_call() {
+    on_shard(|| async {
+        let world = world(auth("1.4.0")).await;
+        let (_, times) = world.turns("giveAndTell").await;
+        assert_eq!(times, 111);
     });
 }
 
