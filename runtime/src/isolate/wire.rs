@@ -4,7 +4,8 @@
 //! A turn costs one call from Rust into JavaScript, however many messages it carries: the host
 //! writes records into the in-ring, JavaScript works through them and leaves its own in the
 //! out-ring, and the host reads those when the isolate's stack has unwound. Only a full ring or
-//! outbox makes JavaScript call the host (`flush`).
+//! outbox makes JavaScript call the host before (`flush`), and a call that may be dispatched at once
+//! ([`Home::dispatch`](super::Home::dispatch)).
 //!
 //! `js/glue/call.js` is the other end; the constants reach it through its `attach` function.
 
