@@ -115,15 +115,7 @@ impl Ledger {
 
 /// The CPU time that requests have used in one isolate, as far as it was seen.
 #[derive(Default)]
-pub(crate) struct Usage(Vec<Used>);
-
-/// What one request has used, or code that runs for none.
-struct Used {
-    root: Option<RootKey>,
-    time: Duration,
-    /// It was forgiven what it used while nobody could look; that happens once.
-    is_forgiven: bool,
-}
+pub(crate) struct Usage(Vec<(Option<RootKey>, Duration)>);
 
 impl Usage {
     /// Adds to what `root` has used, and returns that.
@@ -133,49 +125,42 @@ impl Usage {
         used: Duration,
         is_over: impl Fn(RootKey) -> bool,
     ) -> Duration {
-        if let Some(known) = self.0.iter_mut().find(|known| known.root == root) {
-            known.time += used;
-            return known.time;
+        if let Some((_, total)) = self.0.iter_mut().find(|(known, _)| *known == root) {
+            *total += used;
+            return *total;
         }
         if self.0.len() >= REMEMBERED_REQUESTS {
             self.0
-                .retain(|known| known.root.is_some_and(|root| !is_over(root)));
+                .retain(|(root, _)| root.is_some_and(|root| !is_over(root)));
             self.0.truncate(REMEMBERED_REQUESTS - 1);
         }
-        self.0.push(Used {
-            root,
-            time: used,
-            is_forgiven: false,
-        });
+        self.0.push((root, used));
         used
     }
 
-    /// Takes `used` off what `root` has used; false, and nothing done, if that was done before.
-    fn forgive(&mut self, root: Option<RootKey>, used: Duration) -> bool {
-        let of_root = self.0.iter_mut().find(|known| known.root == root);
-        of_root.is_some_and(|known| {
-            let is_first = !std::mem::replace(&mut known.is_forgiven, true);
-            if is_first {
-                known.time = known.time.saturating_sub(used);
-            }
-            is_first
-        })
+    /// Counts no more than `used` for `root`.
+    fn forgive(&mut self, root: Option<RootKey>, used: Duration) {
+        let of_root = self.0.iter_mut().find(|(known, _)| *known == root);
+        if let Some((_, total)) = of_root {
+            *total = used.min(*total);
+        }
     }
 
     /// What `root` has used.
     pub(super) fn of(&self, root: RootKey) -> Duration {
-        let of_root = self.0.iter().find(|known| known.root == Some(root));
-        of_root.map_or(Duration::ZERO, |known| known.time)
+        let mut all = self.0.iter();
+        let of_root = all.find(|(known, _)| *known == Some(root));
+        of_root.map_or(Duration::ZERO, |(_, used)| *used)
     }
 
     /// Forgets what `root` used: it has a new budget.
     pub(super) fn forget(&mut self, root: RootKey) {
-        self.0.retain(|known| known.root != Some(root));
+        self.0.retain(|(known, _)| *known != Some(root));
     }
 
     /// Forgets what code used that runs for no request: its budget is that of a turn.
     fn forget_rootless(&mut self) {
-        self.0.retain(|known| known.root.is_some());
+        self.0.retain(|(root, _)| root.is_some());
     }
 }
 
@@ -184,7 +169,7 @@ impl Usage {
 enum Standing {
     WithinBudget,
     /// It overran while nobody could look: V8 compiled a function, collected garbage, or ran one
-    /// built-in. The first time it is not ended for that, and has left what it had left before.
+    /// built-in. If that was all that was left to do, it is not ended for it.
     Overtaken,
     Overran,
 }
@@ -249,10 +234,8 @@ impl Shard {
         };
         match Standing::after(total - used, used, budget) {
             Standing::WithinBudget => {}
-            Standing::Overtaken if usage.forgive(root, used) => {}
-            Standing::Overtaken | Standing::Overran => {
-                return Some(cut(cpu_exceeded(isolate, budget)));
-            }
+            Standing::Overtaken => usage.forgive(root, budget),
+            Standing::Overran => return Some(cut(cpu_exceeded(isolate, budget))),
         }
         if let Some(caller) = flooder
             && !Rc::ptr_eq(caller, isolate)
@@ -346,31 +329,16 @@ mod tests {
         let mut look = |used: Duration| {
             let total = usage.add(root, used, |_| false);
             let standing = Standing::after(total - used, used, BUDGET);
-            let is_forgiven = standing == Standing::Overtaken && usage.forgive(root, used);
-            (standing, is_forgiven)
+            if standing == Standing::Overtaken {
+                usage.forgive(root, BUDGET);
+            }
+            standing
         };
-        assert_eq!(look(45 * MS), (Standing::WithinBudget, false));
-        // V8 compiles what has become hot.
-        assert_eq!(look(80 * MS), (Standing::Overtaken, true));
-        for _ in 0..3 {
-            assert_eq!(look(2 * MS), (Standing::WithinBudget, false));
-        }
-        assert_eq!(look(MS), (Standing::Overran, false));
-    }
-
-    #[test]
-    fn who_takes_one_long_step_after_the_other_is_forgiven_the_first() {
-        let root = Some(RootKey::default());
-        let mut usage = Usage::default();
-        let step = 60 * MS;
-        for is_first in [true, false] {
-            assert_eq!(usage.add(root, step, |_| false), step);
-            assert_eq!(
-                Standing::after(Duration::ZERO, step, BUDGET),
-                Standing::Overtaken
-            );
-            assert_eq!(usage.forgive(root, step), is_first);
-        }
+        assert_eq!(look(45 * MS), Standing::WithinBudget);
+        assert_eq!(look(30 * MS), Standing::Overtaken);
+        assert_eq!(look(MS), Standing::WithinBudget);
+        assert_eq!(look(MS), Standing::Overran);
+        assert_eq!(look(30 * MS), Standing::Overran);
     }
 
     #[test]
