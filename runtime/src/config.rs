@@ -1,7 +1,8 @@
 //! The application file `app.toml`: what to serve, where, and within which bounds.
 //!
-//! One parse finds every unknown key, with its line and the nearest known one; of wrong values the
-//! first is reported. Everything has a default but the name, the entry and the bundles.
+//! One parse finds every unknown key of a table that has a fixed name, with its line and the nearest
+//! known one; of the others, and of wrong values, the first is reported. Everything has a default but
+//! the name, the entry and the bundles.
 
 mod control;
 mod given;

@@ -34,9 +34,8 @@ pub(crate) struct Limits {
     /// A message between isolates, all segments together.
     #[serde(deserialize_with = "within::<_, _, 1_024, 536_870_912>")]
     pub(crate) message_bytes: usize,
-    /// Messages and `Data` fields above this size move by ownership; smaller ones are copied
-    /// once. 0 moves every message.
-    /// `[runtime] move_threshold_bytes`.
+    /// Messages above this size, and `Data` fields from it on, move by ownership; smaller ones are
+    /// copied once. 0 moves every message. `[runtime] move_threshold_bytes`.
     #[serde(skip)]
     pub(crate) move_threshold_bytes: usize,
     /// Outbound requests that one isolate has made and not yet read the answers of.
