@@ -311,24 +311,24 @@ function shortText(v, at, length) {
     left -= 16;
     w += 4;
   }
+  // The bytes after the text, up to the end of its word, may be anything.
+  let part;
   if (left >= 8) {
     const a = i32[w], b = i32[w + 1];
+    const c = firstBytes(i32[w + 2], left - 8), d = firstBytes(i32[w + 3], left - 12);
+    if (((a | b | c | d) & 0x80808080) !== 0) return utf8Decode(v.u8, at, at + length);
+    part = moreCharacters(a, b, c, d, left - 8);
+  } else {
+    const a = firstBytes(i32[w], left), b = firstBytes(i32[w + 1], left - 4);
     if (((a | b) & 0x80808080) !== 0) return utf8Decode(v.u8, at, at + length);
-    const part = fromCharCode(
-      a & 255, (a >> 8) & 255, (a >> 16) & 255, a >> 24,
-      b & 255, (b >> 8) & 255, (b >> 16) & 255, b >> 24,
-    );
-    text = left === length ? part : text + part;
-    if (left === 8) return text;
-    left -= 8;
-    w += 2;
+    part = fewCharacters(a, b, left);
   }
-  // The bytes after the text, up to the end of its word, may be anything.
-  const a = left >= 4 ? i32[w] : i32[w] & ((1 << (left * 8)) - 1);
-  const b = left > 4 ? i32[w + 1] & ((1 << ((left - 4) * 8)) - 1) : 0;
-  if (((a | b) & 0x80808080) !== 0) return utf8Decode(v.u8, at, at + length);
-  const part = fewCharacters(a, b, left);
   return left === length ? part : text + part;
+}
+
+function firstBytes(word, count) {
+  if (count >= 4) return word;
+  return count > 0 ? word & ((1 << (count * 8)) - 1) : 0;
 }
 
 function fewCharacters(a, b, count) {
@@ -342,6 +342,24 @@ function fewCharacters(a, b, count) {
     case 5: return fromCharCode(c0, c1, c2, c3, b);
     case 6: return fromCharCode(c0, c1, c2, c3, b & 255, b >> 8);
     default: return fromCharCode(c0, c1, c2, c3, b & 255, (b >> 8) & 255, b >> 16);
+  }
+}
+
+/** Eight, and `count` more. */
+function moreCharacters(a, b, c, d, count) {
+  const a0 = a & 255, a1 = (a >> 8) & 255, a2 = (a >> 16) & 255, a3 = a >> 24;
+  const b0 = b & 255, b1 = (b >> 8) & 255, b2 = (b >> 16) & 255, b3 = b >> 24;
+  const c0 = c & 255, c1 = (c >> 8) & 255, c2 = (c >> 16) & 255, c3 = c >> 24;
+  const d0 = d & 255, d1 = (d >> 8) & 255, d2 = d >> 16;
+  switch (count) {
+    case 0: return fromCharCode(a0, a1, a2, a3, b0, b1, b2, b3);
+    case 1: return fromCharCode(a0, a1, a2, a3, b0, b1, b2, b3, c0);
+    case 2: return fromCharCode(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1);
+    case 3: return fromCharCode(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2);
+    case 4: return fromCharCode(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3);
+    case 5: return fromCharCode(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0);
+    case 6: return fromCharCode(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1);
+    default: return fromCharCode(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2);
   }
 }
 
