@@ -65,13 +65,10 @@
       return promiseReject(Promise, error);
     }
     if (options === undefined) {
-      const came = rings[DISPATCHES] === 0 ? undefined : dispatch(id);
+      const came = dispatch(id);
       if (came !== undefined) return resultsAtOnce(id, method, came);
     }
-    const promise = new Promise((resolve, reject) => {
-      entry.resolve = resolve;
-      entry.reject = reject;
-    });
+    const promise = heardBy(entry);
     return options === undefined ? promise : cancellable(promise, id, entry, options);
   }
 
@@ -146,7 +143,6 @@
     want() {
       this.isWanted = true;
       this.sayWanted();
-      if (rings[DISPATCHES] === 0) return;
       const came = dispatch(this.id);
       if (came !== undefined) answered(this, bodyAtOnce(came));
     }
@@ -286,25 +282,21 @@
   // Calls a method, without arguments, of what a pointer of an open question's results leads to.
   // That is one record and no message.
   function callThen(from, frame, pointer, method, label) {
-    const isQuestion = method.pipeline !== null;
-    const entry = isQuestion ? new Question(method, label, from) : new Addressed(method, label, from);
-    const id = takePlace(entry);
-    const flags = isQuestion ? KEEP << THEN_FLAGS : 0;
+    const question = method.pipeline === null ? null : new Question(method, label, from);
+    const id = takePlace(question ?? unheard);
+    const flags = question === null ? 0 : KEEP << THEN_FLAGS;
     const at = post(THEN, id, 0, method.ordinal | (pointer << THEN_POINTER) | flags, frame.rootLow,
       frame.rootHigh, from.id, method.interfaceLow, method.interfaceHigh);
     from.isUsed = true;
-    if (!isQuestion) {
-      const came = rings[DISPATCHES] === 0 ? undefined : dispatch(id);
+    if (question === null) {
+      const came = dispatch(id);
       if (came !== undefined) return resultsAtOnce(id, method, came);
-      return new Promise((resolve, reject) => {
-        entry.resolve = resolve;
-        entry.reject = reject;
-      });
+      return heardBy(pending[id] = new Addressed(method, label, from));
     }
-    entry.at = at;
-    entry.id = id;
-    openQuestion(entry, frame);
-    return answerTo(entry);
+    question.at = at;
+    question.id = id;
+    openQuestion(question, frame);
+    return answerTo(question);
   }
 
   // Calls a method of a part of a question's results.

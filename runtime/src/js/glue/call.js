@@ -287,22 +287,27 @@
       return promiseReject(Promise, error);
     }
     if (options === undefined) {
-      const came = rings[DISPATCHES] === 0 ? undefined : dispatch(id);
+      const came = dispatch(id);
       if (came !== undefined) return resultsAtOnce(id, method, came);
     }
-    const entry = new Pending(method, label);
-    const promise = new Promise((resolve, reject) => {
+    const entry = pending[id] = new Pending(method, label);
+    const promise = heardBy(entry);
+    return options === undefined ? promise : cancellable(promise, id, entry, options);
+  }
+
+  // The promise of a call's results that come later.
+  function heardBy(entry) {
+    return new Promise((resolve, reject) => {
       entry.resolve = resolve;
       entry.reject = reject;
     });
-    pending[id] = entry;
-    return options === undefined ? promise : cancellable(promise, id, entry, options);
   }
 
   // Where nobody else waits for a turn, the host has the callee run at once, on top of this stack.
   // Calls that are made together are not: a call whose promise nobody awaits yet is the first of some.
   // Nor are those after one whose results take time.
   function dispatch(id) {
+    if (rings[DISPATCHES] === 0) return undefined;
     const came = host.dispatch(id, rings[DISPATCHES + 1] === 0 ? undefined : lastDispatched);
     if (came === undefined) rings[DISPATCHES] = 0;
     return came;
