@@ -83,13 +83,12 @@ fn main() -> Result<(), Failure> {
         .join("..")
         .canonicalize()?;
 
-    let hostings = || {
-        let is_asked_for =
-            |hosting: &&Hosting| only.as_deref().is_none_or(|only| only == hosting.name);
-        HOSTINGS.iter().filter(is_asked_for)
-    };
-    let carried = hostings().map(|hosting| carries(hosting, &plan, &root));
-    let carried = carried.collect::<Result<Vec<_>, _>>()?;
+    let is_asked_for = |hosting: &&Hosting| only.as_deref().is_none_or(|only| only == hosting.name);
+    let hostings: Vec<_> = HOSTINGS.iter().filter(is_asked_for).collect();
+    let carried = hostings
+        .iter()
+        .map(|hosting| carries(hosting, &plan, &root))
+        .collect::<Result<Vec<_>, _>>()?;
     let slowest = carried.into_iter().fold(f64::INFINITY, f64::min);
     let rates = SHARES.map(|share| (share * slowest) as u64);
     println!("the slowest carries {slowest:.0} visits/s, so the fixed rates are {rates:?}");
@@ -97,11 +96,8 @@ fn main() -> Result<(), Failure> {
     let mut rounds = Vec::new();
     for round in 0..plan.rounds {
         // Each begins a round in its turn, so that none always follows the same neighbour.
-        for place in 0..HOSTINGS.len() {
-            let hosting = &HOSTINGS[(place + round as usize) % HOSTINGS.len()];
-            if only.as_deref().is_some_and(|only| only != hosting.name) {
-                continue;
-            }
+        let in_turn = hostings.iter().cycle().skip(round as usize);
+        for hosting in in_turn.take(hostings.len()) {
             let measured = measure(hosting, &plan, rates, &root, round)?;
             println!("round {}, {}", round + 1, report::line(&measured));
             rounds.push(measured);
