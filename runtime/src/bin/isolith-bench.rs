@@ -33,7 +33,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         ["neighbours", ref kinds @ ..] => bench::neighbours(kinds, Path::new(FILE)),
         ["density", services] => bench::density(services.parse()?, Path::new(FILE)),
         ["density", services, file] => bench::density(services.parse()?, Path::new(file)),
-        [file] => bench::run(Path::new(file)),
+        [file] if !file.starts_with('-') => bench::run(Path::new(file)),
         _ => Err(
             "usage: isolith-bench [FILE] | calls | overrun | neighbours [KIND...] | \
                   density SERVICES [FILE]"
