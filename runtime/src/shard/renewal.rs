@@ -15,7 +15,7 @@ use crate::isolate::{Cut, GateState, Isolate, Reach};
 
 /// Times that an isolate's code may be ended before it is replaced: whatever state it is left in
 /// does not get better.
-pub(super) const ENDED_PER_ISOLATE: u64 = 16;
+const ENDED_PER_ISOLATE: u64 = 16;
 /// Calls of one request from one caller to one callee, at once: what they cost together is the
 /// caller's doing.
 const FLOOD_CALLS: usize = 64;
