@@ -18,9 +18,13 @@ const BYTES: [u64; 6] = [64, 1 << 10, 16 << 10, 256 << 10, 1 << 20, 16 << 20];
 const IN_FLIGHT: [u64; 4] = [1, 4, 16, 64];
 /// How long a measurement takes at least; the request around the calls is no part of that size.
 const LENGTH: Duration = Duration::from_millis(150);
-/// The median of so many counts.
-const TIMES: usize = 5;
+/// How often all ways are measured by turns, and how often each figure in a round; the median counts.
+/// What the machine does meanwhile so concerns all ways alike.
+const ROUNDS: usize = 3;
+const TIMES: usize = 3;
 const WARMUP: Duration = Duration::from_secs(2);
+/// Of one way: by bytes, then by calls under way.
+const FIGURES: usize = BYTES.len() + IN_FLIGHT.len();
 const NODE: &str = "services/examples/boutique/hosting";
 
 /// Who calls whom.
@@ -90,34 +94,26 @@ struct Way {
 }
 
 impl Calls {
-    /// Measures all ways, one after the other.
+    /// Measures all ways, one after the other, in each of some rounds.
     pub(crate) fn measure(root: &Path) -> Result<Self, Failure> {
-        let ways = WAYS.iter().map(|way| {
-            let running = Running::start(way, root)?;
-            let address = running.address();
-            // Until the code is compiled.
-            let started = Instant::now();
-            while started.elapsed() < WARMUP {
-                ask(address, "/?bytes=64&inFlight=1&calls=1000")?;
-                ask(address, "/?inFlight=1&calls=1000")?;
+        let mut rounds: Vec<Vec<Vec<f64>>> = vec![vec![Vec::new(); FIGURES]; WAYS.len()];
+        for _ in 0..ROUNDS {
+            for (way, figures) in WAYS.iter().zip(&mut rounds) {
+                measure_way(way, root, figures)?;
             }
-            let sizes = BYTES.iter().map(|&bytes| Passes::Bytes(bytes));
-            let by_bytes = sizes.map(|passes| ns_per_call(address, passes, 1));
-            let by_bytes = by_bytes.collect::<Result<Vec<_>, _>>()?;
-            let by_in_flight = IN_FLIGHT
-                .iter()
-                .map(|&many| ns_per_call(address, Passes::Object, many));
-            let by_in_flight = by_in_flight.collect::<Result<Vec<_>, _>>()?;
-            running.stop()?;
+        }
+        let ways = WAYS.iter().zip(rounds).map(|(way, figures)| {
+            let mut by_bytes: Vec<_> = figures.into_iter().map(median).collect();
+            let by_in_flight = by_bytes.split_off(BYTES.len());
             println!("{}: {by_bytes:.0?} {by_in_flight:.0?}", way.title);
-            Ok::<_, Failure>(Way {
+            Way {
                 name: way.name,
                 title: way.title,
                 by_bytes,
                 by_in_flight,
-            })
+            }
         });
-        Ok(Calls(ways.collect::<Result<_, _>>()?))
+        Ok(Calls(ways.collect()))
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -199,7 +195,7 @@ impl Calls {
         };
         Ok(format!(
             "## Single calls
-[Two services](../services/examples/echo/README.md), of which one calls the other with bytes and gets them back, or with a small object (a Text of 16 characters in, an object of a number and a Text out, whose fields are read). The time per call, of at least {length} ms of calls in one request; the median of {TIMES}. In Isolith and in the worker thread large buffers change hands; the others copy them, but the plain function, which hands over a reference within one isolate.
+[Two services](../services/examples/echo/README.md), of which one calls the other with bytes and gets them back, or with a small object (a Text of 16 characters in, an object of a number and a Text out, whose fields are read). The time per call, of at least {length} ms of calls in one request; the median of {TIMES} in each of {ROUNDS} rounds, in which all have their turn. In Isolith and in the worker thread large buffers change hands; the others copy them, but the plain function, which hands over a reference within one isolate.
 
 ![Time per call by bytes](calls-by-bytes.svg)
 
@@ -223,7 +219,30 @@ impl Calls {
     }
 }
 
-fn ns_per_call(address: SocketAddr, passes: Passes, in_flight: u64) -> Result<f64, Failure> {
+/// Adds to each of a way's figures what one round gives, in nanoseconds per call.
+fn measure_way(way: &Hosting, root: &Path, figures: &mut [Vec<f64>]) -> Result<(), Failure> {
+    let running = Running::start(way, root)?;
+    let address = running.address();
+    // Until the code is compiled.
+    let started = Instant::now();
+    while started.elapsed() < WARMUP {
+        ask(address, "/?bytes=64&inFlight=1&calls=1000")?;
+        ask(address, "/?inFlight=1&calls=1000")?;
+    }
+    let by_bytes = BYTES.map(|bytes| (Passes::Bytes(bytes), 1));
+    let by_in_flight = IN_FLIGHT.map(|many| (Passes::Object, many));
+    let all = by_bytes.into_iter().chain(by_in_flight);
+    for ((passes, in_flight), figure) in all.zip(figures) {
+        figure.extend(ns_per_call(address, passes, in_flight)?);
+    }
+    running.stop()
+}
+
+fn ns_per_call(
+    address: SocketAddr,
+    passes: Passes,
+    in_flight: u64,
+) -> Result<[f64; TIMES], Failure> {
     let time = |calls: u64| -> Result<Duration, Failure> {
         let bytes = match passes {
             Passes::Object => String::new(),
@@ -238,11 +257,16 @@ fn ns_per_call(address: SocketAddr, passes: Passes, in_flight: u64) -> Result<f6
     while time(calls)? < LENGTH {
         calls *= 2;
     }
-    let mut times = (0..TIMES)
-        .map(|_| time(calls))
-        .collect::<Result<Vec<_>, _>>()?;
-    times.sort();
-    Ok(times[TIMES / 2].as_nanos() as f64 / calls as f64)
+    let mut times = [0.0; TIMES];
+    for ns in &mut times {
+        *ns = time(calls)?.as_nanos() as f64 / calls as f64;
+    }
+    Ok(times)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 fn ask(address: SocketAddr, target: &str) -> Result<(), Failure> {
