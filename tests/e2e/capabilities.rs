@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::bundles::bundles;
 use crate::support::case;
-use crate::support::server::Server;
+use crate::support::server::{Server, memory_kib};
 
 const FOLDERS: [&str; 2] = [
     "tests/cases/capabilities/front",
@@ -42,20 +42,14 @@ fn a_long_stream_keeps_the_process_s_memory_flat() {
         assert_eq!(reply.json(), json!(mib << 20));
     };
     push(1);
-    let pid = server.status()["pid"].to_string();
-    let idle = memory_kib(&pid, "VmRSS:");
-    fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+    let status = server.status();
+    let idle = memory_kib(&status, "VmRSS");
+    // From here on `VmHWM` is the most.
+    fs::write(format!("/proc/{}/clear_refs", status["pid"]), "5").unwrap();
     push(1024);
-    let peak = memory_kib(&pid, "VmHWM:");
+    let peak = memory_kib(&status, "VmHWM");
     println!("{} KiB more than idle", peak - idle);
     assert!(peak - idle < 40 << 10, "{idle} KiB, then {peak} KiB");
-}
-
-/// A figure of a process's status. `VmHWM` is the most since `clear_refs` was written to.
-fn memory_kib(pid: &str, field: &str) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = text.lines().find(|line| line.starts_with(field)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::command::run;
-use crate::support::server::Server;
+use crate::support::server::{Server, memory_kib};
 use crate::support::{case, copy_project, eventually};
 
 /// Services that keep 16 MiB each, where a budget of 100 MiB has room for five.
@@ -27,11 +27,7 @@ fn build(folder: &Path, project: &str, name: &str, manifest: impl Fn(String) -> 
 }
 
 fn resident_mib(server: &Server) -> u64 {
-    let pid = &server.status()["pid"];
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = text.lines().find(|line| line.starts_with("VmRSS:"));
-    let kib = line.unwrap().split_whitespace().nth(1).unwrap();
-    kib.parse::<u64>().unwrap() >> 10
+    memory_kib(&server.status(), "VmRSS") >> 10
 }
 
 /// How many services have an isolate, and how many were evicted so far.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::bundles::bundles;
 use crate::support::command::run;
 use crate::support::http1::Request;
-use crate::support::server::Server;
+use crate::support::server::{Server, memory_kib};
 use crate::support::{case, copy_project, eventually, root};
 
 const LAB: [&str; 2] = ["tests/cases/lab/front", "tests/cases/lab/greeter"];
@@ -39,18 +39,7 @@ fn heavy_greeter(folder: &Path, version: u64) -> PathBuf {
 }
 
 fn resident_mib(server: &Server) -> u64 {
-    let pid = &server.status()["pid"];
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        >> 10
+    memory_kib(&server.status(), "VmRSS") >> 10
 }
 
 fn loaded(server: &Server) -> Vec<String> {

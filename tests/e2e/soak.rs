@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::support::bundles::workshop;
 use crate::support::command::run;
-use crate::support::server::Server;
+use crate::support::server::{Server, memory_kib};
 use crate::support::{PATIENCE, case, copy_project, eventually};
 use changes::{Changes, Held};
 use load::Load;
@@ -78,7 +78,7 @@ fn no_request_ever_sees_two_versions_whatever_is_done_to_the_process() {
         std::thread::sleep(tick.saturating_duration_since(Instant::now()));
         tick = (tick + BETWEEN_CHANGES).max(Instant::now());
         if early_kib == 0 && born.elapsed() > WARM_UP {
-            early_kib = resident_kib(&server.status());
+            early_kib = memory_kib(&server.status(), "VmRSS");
         }
         let due = time.mul_f64(KILLED_PART * next_kill as f64 / kills as f64);
         if next_kill <= kills && started.elapsed() >= due {
@@ -95,7 +95,7 @@ fn no_request_ever_sees_two_versions_whatever_is_done_to_the_process() {
     std::thread::sleep(Duration::from_millis(500));
     let load = load.stop();
     let status = settled(&server);
-    let late_kib = resident_kib(&status);
+    let late_kib = memory_kib(&status, "VmRSS");
     let log = server.log();
     assert_clean(&log);
     changes.check_history();
@@ -232,15 +232,6 @@ fn settled(server: &Server) -> Value {
         (serving && unloaded && idle).then_some(())
     });
     last
-}
-
-/// The memory that the process has, in KiB.
-pub(crate) fn resident_kib(status: &Value) -> u64 {
-    let file = format!("/proc/{}/status", status["pid"]);
-    let text = fs::read_to_string(file).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.unwrap().trim().trim_end_matches("kB").trim();
-    kib.parse().unwrap()
 }
 
 /// The bundles of each service, the oldest first.

@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use super::{BATTERY, Outcome, application, binding};
 use crate::soak::client::Client;
-use crate::soak::{from_environment, resident_kib, seed};
-use crate::support::server::Server;
+use crate::soak::{from_environment, seed};
+use crate::support::server::{Server, memory_kib};
 
 const SECONDS: &str = "ISOLITH_SOAK_HOSTILE_SECONDS";
 const FEW_SECONDS: u64 = 10;
@@ -54,6 +54,8 @@ struct Seen {
 /// Where a process has its memory.
 struct Memory {
     resident_mib: u64,
+    /// Of it, what is mapped from files: the system takes and gives such pages as it likes.
+    of_files_mib: u64,
     /// In all isolates: used by JavaScript, and outside the heaps.
     heaps_mib: u64,
     external_mib: u64,
@@ -70,7 +72,8 @@ impl Memory {
                 .sum::<u64>()
         };
         Memory {
-            resident_mib: resident_kib(status) >> 10,
+            resident_mib: memory_kib(status, "VmRSS") >> 10,
+            of_files_mib: memory_kib(status, "RssFile") >> 10,
             heaps_mib: sum("heap_bytes") >> 20,
             external_mib: sum("external_bytes") >> 20,
             parked_shards: status["parked_shards"].as_u64().unwrap(),
@@ -82,8 +85,13 @@ impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} MiB resident; heaps {} MiB, outside them {} MiB, parked shards {}",
-            self.resident_mib, self.heaps_mib, self.external_mib, self.parked_shards
+            "{} MiB resident, {} MiB of them of files; heaps {} MiB, outside them {} MiB, \
+             parked shards {}",
+            self.resident_mib,
+            self.of_files_mib,
+            self.heaps_mib,
+            self.external_mib,
+            self.parked_shards
         )
     }
 }
@@ -180,7 +188,7 @@ fn load(server: &Server, address: SocketAddr, time: Duration, seed: u64) -> (See
         let mut resident = Vec::new();
         while started.elapsed() < time {
             thread::sleep(Duration::from_millis(200));
-            resident.push(resident_kib(&status) >> 10);
+            resident.push(memory_kib(&status, "VmRSS") >> 10);
         }
         println!("under load: {}", Memory::of(&server.status()));
         stop.store(true, Ordering::SeqCst);

@@ -26,6 +26,18 @@ pub(crate) struct Server {
     reader: Option<JoinHandle<()>>,
 }
 
+/// A figure of a serving process's memory, in KiB, by its name in `/proc/PID/status`.
+pub(crate) fn memory_kib(status: &serde_json::Value, name: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/status", status["pid"])).unwrap();
+    let figure = |line: &str| {
+        line.strip_prefix(name)?
+            .strip_prefix(':')
+            .map(str::to_owned)
+    };
+    let figure = text.lines().find_map(figure).unwrap();
+    figure.split_whitespace().next().unwrap().parse().unwrap()
+}
+
 impl Server {
     /// Serves the application file with these bundles; returns once it listens.
     pub(crate) fn start(app: &Path, bundles: &[PathBuf]) -> Self {
