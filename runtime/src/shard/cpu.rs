@@ -235,7 +235,7 @@ impl Shard {
         match Standing::after(total - used, used, budget) {
             Standing::WithinBudget => {}
             Standing::Overtaken => usage.forgive(root, budget),
-            Standing::Overran => return Some(cut(self.cpu_exceeded(isolate, budget))),
+            Standing::Overran => return Some(cut(cpu_exceeded(isolate, budget))),
         }
         if let Some(caller) = flooder
             && !Rc::ptr_eq(caller, isolate)
@@ -277,25 +277,6 @@ impl Shard {
         cut
     }
 
-    fn cpu_exceeded(&self, isolate: &Isolate, budget: Duration) -> CallError {
-        let (ms, limit) = (budget.as_millis(), isolate.cpu_ms_per_request(&self.limits));
-        let text = if is_loading(isolate) {
-            format!("loading it used more CPU time than cpu_ms_per_load ({ms}) allows")
-        } else if ms < u128::from(limit) {
-            format!(
-                "it used more than the {ms} ms of CPU time that requests of this service have now, \
-                 and was ended; they have all of cpu_ms_per_request ({limit}) again some seconds \
-                 after the last one that had to be ended"
-            )
-        } else {
-            format!(
-                "it used more CPU time than cpu_ms_per_request ({ms}) allows and was ended; \
-                 do less at once, or raise it under [limits] in its manifest"
-            )
-        };
-        CallError::host(Kind::CpuExceeded, text)
-    }
-
     /// The CPU time that one request may use in `isolate`, or that its loading may.
     pub(super) fn budget(&self, isolate: &Isolate) -> Duration {
         let ms = |ms: u32| Duration::from_millis(u64::from(ms));
@@ -303,9 +284,7 @@ impl Shard {
             true => ms(self.limits.cpu_ms_per_load),
             false => {
                 let budget = ms(isolate.cpu_ms_per_request(&self.limits));
-                let most = self.most_wasted(isolate);
-                let usual = || isolate.usual_cpu();
-                isolate.gate.allowance(budget, most, Instant::now(), usual)
+                isolate.gate.allowance(budget, || isolate.usual_cpu())
             }
         }
     }
@@ -318,10 +297,21 @@ fn is_loading(isolate: &Isolate) -> bool {
 fn flood_exceeded(caller: &Isolate, budget: Duration) -> CallError {
     let (ms, service) = (budget.as_millis(), &caller.program.id().service);
     let text = format!(
-        "{service} and the calls that it had under way here for one request used more \
-         than the {ms} ms of CPU time that its requests have now, and were ended; make fewer \
-         calls at once"
+        "{service} and the calls that it had under way here for one request used more CPU time \
+         than its cpu_ms_per_request ({ms}) allows, and were ended; make fewer calls at once"
     );
+    CallError::host(Kind::CpuExceeded, text)
+}
+
+fn cpu_exceeded(isolate: &Isolate, budget: Duration) -> CallError {
+    let ms = budget.as_millis();
+    let text = match is_loading(isolate) {
+        true => format!("loading it used more CPU time than cpu_ms_per_load ({ms}) allows"),
+        false => format!(
+            "it used more CPU time than cpu_ms_per_request ({ms}) allows and was ended; \
+             do less at once, or raise it under [limits] in its manifest"
+        ),
+    };
     CallError::host(Kind::CpuExceeded, text)
 }
 
