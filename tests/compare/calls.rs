@@ -195,7 +195,7 @@ impl Calls {
         };
         Ok(format!(
             "## Single calls
-[Two services](../services/examples/echo/README.md), of which one calls the other with bytes and gets them back, or with a small object (a Text of 16 characters in, an object of a number and a Text out, whose fields are read). The time per call, of at least {length} ms of calls in one request; the median of {TIMES} in each of {ROUNDS} rounds, in which all have their turn. In Isolith and in the worker thread large buffers change hands; the others copy them, but the plain function, which hands over a reference within one isolate.
+[Two services](../services/examples/echo/README.md), of which one calls the other with bytes and gets them back, or with a small object (a Text of 16 characters in, an object of a number and a Text out, whose fields are read). The time per call, of at least {length} ms of calls in one request; the median of {all}, {TIMES} in each of {ROUNDS} rounds, in which all have their turn. In Isolith and in the worker thread large buffers change hands; the others copy them, but the plain function, which hands over a reference within one isolate.
 
 ![Time per call by bytes](calls-by-bytes.svg)
 
@@ -209,6 +209,7 @@ impl Calls {
 {by_in_flight}
 ",
             length = LENGTH.as_millis(),
+            all = TIMES * ROUNDS,
             bytes = BYTES.map(size).join(" | "),
             columns = "---:|".repeat(BYTES.len()),
             by_bytes = rows(|way| &way.by_bytes),

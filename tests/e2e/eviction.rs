@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::command::run;
-use crate::support::server::{Server, memory_kib};
+use crate::support::server::Server;
 use crate::support::{case, copy_project, eventually};
 
 /// Services that keep 16 MiB each, where a budget of 100 MiB has room for five.
@@ -24,10 +24,6 @@ fn build(folder: &Path, project: &str, name: &str, manifest: impl Fn(String) -> 
     let bundle = folder.join(format!("{name}.isolith"));
     run([Path::new("build"), &copy, Path::new("-o"), &bundle]).done();
     bundle
-}
-
-fn resident_mib(server: &Server) -> u64 {
-    memory_kib(&server.status(), "VmRSS") >> 10
 }
 
 /// How many services have an isolate, and how many were evicted so far.
@@ -83,7 +79,7 @@ fn more_services_than_the_budget_has_room_for_all_keep_answering() {
         evicted_before = evicted;
         // The allocator is told a little later.
         eventually("memory is given back", || {
-            (resident_mib(&server) < RESIDENT_MIB).then_some(())
+            (server.resident_mib() < RESIDENT_MIB).then_some(())
         });
     }
     // Who is asked all the time keeps what it counts.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::bundles::bundles;
 use crate::support::command::run;
 use crate::support::http1::Request;
-use crate::support::server::{Server, memory_kib};
+use crate::support::server::Server;
 use crate::support::{case, copy_project, eventually, root};
 
 const LAB: [&str; 2] = ["tests/cases/lab/front", "tests/cases/lab/greeter"];
@@ -36,10 +36,6 @@ fn heavy_greeter(folder: &Path, version: u64) -> PathBuf {
     let file = folder.join(format!("{version}.isolith"));
     run([Path::new("build"), &project, Path::new("-o"), &file]).done();
     file
-}
-
-fn resident_mib(server: &Server) -> u64 {
-    memory_kib(&server.status(), "VmRSS") >> 10
 }
 
 fn loaded(server: &Server) -> Vec<String> {
@@ -78,12 +74,12 @@ fn versions_that_are_not_needed_any_more_give_their_memory_back() {
             (!loaded(&server).contains(&former)).then_some(())
         });
         if version == 1 {
-            before = resident_mib(&server);
+            before = server.resident_mib();
         }
     }
     let now = format!("greeter@1.{VERSIONS}.0");
     assert_eq!(loaded(&server), ["front@1.0.0", &now]);
-    let after = resident_mib(&server);
+    let after = server.resident_mib();
     let kept = (VERSIONS - 1) * MIB_EACH;
     assert!(
         after < before + kept / 4,

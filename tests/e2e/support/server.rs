@@ -29,13 +29,9 @@ pub(crate) struct Server {
 /// A figure of a serving process's memory, in KiB, by its name in `/proc/PID/status`.
 pub(crate) fn memory_kib(status: &serde_json::Value, name: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{}/status", status["pid"])).unwrap();
-    let figure = |line: &str| {
-        line.strip_prefix(name)?
-            .strip_prefix(':')
-            .map(str::to_owned)
-    };
-    let figure = text.lines().find_map(figure).unwrap();
-    figure.split_whitespace().next().unwrap().parse().unwrap()
+    let field = format!("{name}:");
+    let line = text.lines().find(|line| line.starts_with(&field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 impl Server {
@@ -239,6 +235,11 @@ impl Server {
     /// `isolith status --json`
     pub(crate) fn status(&self) -> serde_json::Value {
         json(&self.control(&["status", "--json"]).done())
+    }
+
+    /// The memory that the process has.
+    pub(crate) fn resident_mib(&self) -> u64 {
+        memory_kib(&self.status(), "VmRSS") >> 10
     }
 
     /// Asks the process to end, with SIGTERM, and does not wait for it.
