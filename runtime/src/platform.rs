@@ -35,9 +35,12 @@ pub(crate) fn init_once() {
         // for it.
         v8::V8::set_flags_from_string("--no-concurrent-recompilation");
         // Until a function is optimised, V8 looks for interrupts at its loops' back edges only when
-        // it looks whether to optimise it: with Maglev's code, after tens of thousands of rounds,
-        // which may be a second if each calls a built-in. This makes it some hundred.
+        // it looks whether to optimise it. That is after tens of thousands of rounds with Maglev's
+        // code, which may be a second if each calls a built-in, and with Sparkplug's, once it is
+        // marked for Maglev: without concurrent recompilation V8 then takes it for Maglev's
+        // (`GetRequestedOptimizationIfAny`). These make it some hundred, and some thousand.
         v8::V8::set_flags_from_string("--osr-from-maglev-interrupt-scale-factor=20");
+        v8::V8::set_flags_from_string("--invocation-count-for-turbofan=1000");
         // A Wasm memory reserves its pages before anybody counts them: 256 MiB are the most.
         v8::V8::set_flags_from_string("--wasm-max-mem-pages=4096");
         let platform = v8::new_custom_platform(V8_WORKER_THREADS, false, false, Foreground);

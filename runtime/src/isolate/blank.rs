@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::cut::OnlyContext;
 use super::glue::{Glue, find_glue};
 use super::heap::MemoryGuard;
+use super::optimising;
 use super::snapshot::{self, SnapshotError};
 use super::stub_caches;
 use super::thrown::{FormatStack, on_promise_reject, prepare_stack_trace};
@@ -42,6 +43,7 @@ impl Blank {
         let guard = MemoryGuard::new(heap_mib);
         let mut isolate = v8::Isolate::new(guard.params(params));
         guard.watch(&mut isolate);
+        optimising::count(&isolate);
         isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
         isolate.set_prepare_stack_trace_callback(prepare_stack_trace);
         isolate.set_promise_reject_callback(on_promise_reject);

@@ -1,9 +1,10 @@
 //! Whether an isolate takes work: the breaker in front of one that keeps failing.
 //!
 //! Each time that an isolate's code has to be ended costs everybody on its shard the time until
-//! then, and so does each time that it runs until it gets no memory or no timers any more. A little of that is
-//! forgiven; past it the isolate is *held back*: what is asked of it fails at once, for a second at
-//! first and twice as long each time, then one request is let through to see.
+//! then, and so does each time that it runs until it gets no memory or no timers any more. A little of
+//! that is forgiven, and its requests may use no more than is left of it. Past it the isolate is *held
+//! back*: what is asked of it fails at once, for a second at first and twice as long each time, then
+//! one request is let through to see.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -20,8 +21,8 @@ const LEAST_WASTE: Duration = Duration::from_millis(20);
 const FIRST_HOLD: Duration = Duration::from_secs(1);
 /// The longest that an isolate is held back.
 const LONGEST_HOLD: Duration = Duration::from_secs(30);
-/// A request that is let through to see has this share of its CPU time, and so have those that are
-/// under way when the isolate is held back,
+/// A request that is let through to see has this share of its CPU time, so have those that are under
+/// way when the isolate is held back, and others have no less,
 const TRIAL_CPU_DIVISOR: u32 = 10;
 /// or so many times what requests there usually take, if that is more.
 const TRIAL_USUAL_CPU: u32 = 4;
@@ -129,16 +130,37 @@ impl Gate {
         self.wasted_cpu.get()
     }
 
-    /// What a request may use of the CPU time that it otherwise has: less if it is let through to
-    /// see, or was under way when the gate was closed. `usual` is what requests of this isolate have
-    /// taken that were not ended.
-    pub(crate) fn allowance(&self, budget: Duration, usual: impl FnOnce() -> Duration) -> Duration {
-        match self.state.get() {
-            GateState::Held { .. } | GateState::Trial { .. } => (TRIAL_USUAL_CPU * usual())
-                .max(budget / TRIAL_CPU_DIVISOR)
-                .min(budget),
-            _ => budget,
+    /// What a request may use of the CPU time that it otherwise has: no more than may still be wasted
+    /// of `most`, and nothing of it if the request is let through to see, or was under way when the
+    /// gate was closed; but a little, and some times `usual`, which is what requests of this isolate
+    /// have taken that were not ended.
+    pub(crate) fn allowance(
+        &self,
+        budget: Duration,
+        most: Duration,
+        now: Instant,
+        usual: impl FnOnce() -> Duration,
+    ) -> Duration {
+        let left = match self.state.get() {
+            GateState::Held { .. } | GateState::Trial { .. } => Duration::ZERO,
+            _ => most.saturating_sub(self.unforgiven(most, now)),
+        };
+        if left >= budget {
+            return budget;
         }
+        left.max(TRIAL_USUAL_CPU * usual())
+            .max(budget / TRIAL_CPU_DIVISOR)
+            .min(budget)
+    }
+
+    /// What was wasted and is not forgiven yet.
+    fn unforgiven(&self, most: Duration, now: Instant) -> Duration {
+        let (wasted, at) = self.wasted.get();
+        let forgiven = at.map_or(Duration::ZERO, |at| {
+            now.saturating_duration_since(at)
+                .mul_f64(most.as_secs_f64() / FORGIVEN_IN.as_secs_f64())
+        });
+        wasted.saturating_sub(forgiven)
     }
 
     /// Something that the isolate was asked is done, well or not: it did not have to be ended.
@@ -162,12 +184,7 @@ impl Gate {
 
     fn charge(&self, used: Duration, most: Duration, now: Instant) -> Option<Duration> {
         self.wasted_cpu.set(self.wasted_cpu.get() + used);
-        let (before, at) = self.wasted.get();
-        let forgiven = at.map_or(Duration::ZERO, |at| {
-            now.saturating_duration_since(at)
-                .mul_f64(most.as_secs_f64() / FORGIVEN_IN.as_secs_f64())
-        });
-        let left = before.saturating_sub(forgiven);
+        let left = self.unforgiven(most, now);
         let on_trial = matches!(self.state.get(), GateState::Trial { .. });
         // While it was held back it could waste nothing: that is forgiven, and not forgotten.
         if left.is_zero() && !on_trial {
@@ -235,16 +252,34 @@ mod tests {
 
     #[test]
     fn a_trial_has_little_time_and_enough_for_what_is_usual() {
-        let gate = Gate::default();
-        assert_eq!(gate.allowance(50 * MS, || MS), 50 * MS);
-        assert_eq!(gate.strike(WASTE, WASTE, Instant::now()), Some(FIRST_HOLD));
+        let (gate, start) = (Gate::default(), Instant::now());
+        let allowed = |now, usual: u32| gate.allowance(50 * MS, WASTE, now, || usual * MS);
+        assert_eq!(allowed(start, 1), 50 * MS);
+        assert_eq!(gate.strike(WASTE, WASTE, start), Some(FIRST_HOLD));
         // So has what was under way.
-        assert_eq!(gate.allowance(50 * MS, || MS), 5 * MS);
-        let tried = Instant::now() + FIRST_HOLD;
+        assert_eq!(allowed(start, 1), 5 * MS);
+        let tried = start + FIRST_HOLD;
         assert!(gate.pass_at(gate.state(), tried).is_ok());
-        for (usual, allowed) in [(0, 5), (1, 5), (4, 16), (40, 50)] {
-            assert_eq!(gate.allowance(50 * MS, || usual * MS), allowed * MS);
+        for (usual, most) in [(0, 5), (1, 5), (4, 16), (40, 50)] {
+            assert_eq!(allowed(tried, usual), most * MS);
         }
+    }
+
+    #[test]
+    fn who_wasted_has_what_is_left_to_waste_until_that_is_forgiven() {
+        let (gate, start) = (Gate::default(), Instant::now());
+        let allowed = |now, usual: u32| gate.allowance(50 * MS, WASTE, now, || usual * MS);
+        assert_eq!(gate.strike(50 * MS, WASTE, start), None);
+        assert_eq!(allowed(start, 0), 50 * MS);
+        assert_eq!(gate.strike(76 * MS, WASTE, start), None);
+        assert_eq!(allowed(start, 0), 24 * MS);
+        // What is usual there is no waste.
+        assert_eq!(allowed(start, 7), 28 * MS);
+        assert_eq!(allowed(start + FORGIVEN_IN / 10, 0), 39 * MS);
+        assert_eq!(allowed(start + FORGIVEN_IN / 5, 0), 50 * MS);
+        assert_eq!(gate.strike(20 * MS, WASTE, start), None);
+        // Nobody is left without any.
+        assert_eq!(allowed(start, 0), 5 * MS);
     }
 
     #[test]

@@ -18,10 +18,14 @@ use super::tidy::Grown;
 use super::watchdog::{DEAF, LOOK};
 use crate::error::CallError;
 use crate::isolate::keys::RootKey;
-use crate::isolate::{Cut, GateState, Isolate, Life, Reach};
+use crate::isolate::{Cut, GateState, Isolate, Life, Reach, optimising_time};
 
 /// Requests whose use of CPU time one isolate remembers; past it those that are over are forgotten.
 const REMEMBERED_REQUESTS: usize = 256;
+
+/// What V8 may take in one turn to optimise the code that it runs. It is not charged to the request:
+/// another one would have been as long before that, and will be shorter afterwards.
+pub(super) const OPTIMISING: Duration = Duration::from_millis(50);
 
 /// The CPU clock of one thread, readable from any.
 #[derive(Clone, Copy)]
@@ -65,8 +69,12 @@ pub(super) struct Ledger {
     charged: Cell<Duration>,
     /// The turn that it found.
     turn: Cell<u64>,
-    /// What was charged to that turn.
+    /// What was charged to that turn's requests.
     turn_used: Cell<Duration>,
+    /// What it took beside that to optimise code.
+    turn_optimising: Cell<Duration>,
+    /// The time that optimising took on this thread until the last look.
+    optimising: Cell<Duration>,
     /// Who had to pay for it, and for which request, if that was a caller that floods.
     flooder: RefCell<Option<(RootKey, Party)>>,
     /// The last turn whose time was wasted.
@@ -76,20 +84,31 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// What to charge to `turn` now. Of a turn that is seen for the first time one only knows that
-    /// it ran when the look was asked for, and has not since before the last one.
-    fn charge(&self, turn: u64, asked: Duration) -> Duration {
+    /// What to charge to `turn` now, and how much of it to its request. Of a turn that is seen for
+    /// the first time one only knows that it ran when the look was asked for, and has not since
+    /// before the last one.
+    fn charge(&self, turn: u64, asked: Duration) -> (Duration, Duration) {
         let now = thread_cpu_time();
         let since = now.saturating_sub(self.charged.replace(now));
-        let (used, before) = match self.turn.replace(turn) == turn {
-            true => (since, self.turn_used.get()),
+        let used = match self.turn.replace(turn) == turn {
+            true => since,
             false => {
-                let since_asked = now.saturating_sub(asked);
-                (since.min(LOOK + since_asked), Duration::ZERO)
+                self.turn_used.take();
+                self.turn_optimising.take();
+                since.min(LOOK + now.saturating_sub(asked))
             }
         };
-        self.turn_used.set(before + used);
-        used
+        let of_request = of_request(used, self.optimising(), self.turn_optimising.get());
+        self.optimising.set(optimising_time());
+        self.turn_used.set(self.turn_used.get() + of_request);
+        self.turn_optimising
+            .set(self.turn_optimising.get() + (used - of_request));
+        (used, of_request)
+    }
+
+    /// The time that V8 has taken to optimise code since the last look.
+    fn optimising(&self) -> Duration {
+        optimising_time().saturating_sub(self.optimising.get())
     }
 
     /// Who floods with calls of `root`, if that is why `turn` was ended. It may have fewer calls
@@ -100,17 +119,28 @@ impl Ledger {
         (self.turn.get() == turn && *of == root).then(|| caller.clone())
     }
 
-    /// What `turn`, which ran last, has used. If it was not looked at, that is known since a look was
-    /// asked for at `asked`.
+    /// What requests of `turn`, which ran last, have used. If it was not looked at, that is known
+    /// since a look was asked for at `asked`.
     fn turn_used(&self, turn: u64, asked: Duration) -> Duration {
         let now = thread_cpu_time();
         let charged = self.charged.get();
+        let since = now.saturating_sub(charged);
+        let unseen = |used| of_request(used, self.optimising(), Duration::ZERO);
         match self.turn.get() == turn {
-            true => self.turn_used.get() + now.saturating_sub(charged),
-            false if asked > charged => now.saturating_sub(asked) + LOOK,
-            false => now.saturating_sub(charged).min(LOOK),
+            true => {
+                let before = self.turn_optimising.get();
+                self.turn_used.get() + of_request(since, self.optimising(), before)
+            }
+            false if asked > charged => unseen(now.saturating_sub(asked) + LOOK),
+            false => unseen(since.min(LOOK)),
         }
     }
+}
+
+/// What of the time `used` is a request's, if V8 was `optimising` for so long meanwhile, and for so
+/// long `before` in the same turn.
+fn of_request(used: Duration, optimising: Duration, before: Duration) -> Duration {
+    used.saturating_sub(optimising.min(OPTIMISING.saturating_sub(before)))
 }
 
 /// The CPU time that requests have used in one isolate, as far as it was seen.
@@ -168,8 +198,8 @@ impl Usage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     WithinBudget,
-    /// It overran while nobody could look: V8 compiled a function, collected garbage, or ran one
-    /// built-in. If that was all that was left to do, it is not ended for it.
+    /// It overran while nobody could look: V8 collected garbage, or ran one built-in. If that was
+    /// all that was left to do, it is not ended for it.
     Overtaken,
     Overran,
 }
@@ -205,7 +235,7 @@ impl Shard {
         }
         let turn = running;
         let is_new = self.ledger.turn.get() != turn;
-        let used = self.ledger.charge(turn, asked);
+        let (used, of_request) = self.ledger.charge(turn, asked);
         isolate.charge(used);
         self.ledger.grown.note(isolate.slot);
         let flooder = root.and_then(|root| Some((root, self.flooder(isolate, root)?)));
@@ -220,11 +250,11 @@ impl Shard {
             usage.forget_rootless();
         }
         let is_over = |root| !roots.contains(root);
-        let mut total = usage.add(root, used, is_over);
+        let mut total = usage.add(root, of_request, is_over);
         if root.is_some_and(is_over) {
             // Requests that are over have the budget of a turn together, too: with one each, what
             // they left behind could go on for ever.
-            total = total.max(usage.add(None, used, is_over));
+            total = total.max(usage.add(None, of_request, is_over));
         }
         let budget = self.budget(isolate);
         let cut = |error: CallError| Cut {
@@ -232,17 +262,17 @@ impl Shard {
             root,
             reach: Reach::Request,
         };
-        match Standing::after(total - used, used, budget) {
+        match Standing::after(total - of_request, of_request, budget) {
             Standing::WithinBudget => {}
             Standing::Overtaken => usage.forgive(root, budget),
-            Standing::Overran => return Some(cut(cpu_exceeded(isolate, budget))),
+            Standing::Overran => return Some(cut(self.cpu_exceeded(isolate, budget))),
         }
         if let Some(caller) = flooder
             && !Rc::ptr_eq(caller, isolate)
         {
             let budget = self.budget(caller);
             let mut usage = caller.usage.borrow_mut();
-            if usage.add(root, used, |root| !roots.contains(root)) > budget + LOOK {
+            if usage.add(root, of_request, |root| !roots.contains(root)) > budget + LOOK {
                 let error = flood_exceeded(caller, budget);
                 return Some(Cut {
                     error: error.in_bundle(caller.program.id()),
@@ -277,6 +307,25 @@ impl Shard {
         cut
     }
 
+    fn cpu_exceeded(&self, isolate: &Isolate, budget: Duration) -> CallError {
+        let (ms, limit) = (budget.as_millis(), isolate.cpu_ms_per_request(&self.limits));
+        let text = if is_loading(isolate) {
+            format!("loading it used more CPU time than cpu_ms_per_load ({ms}) allows")
+        } else if ms < u128::from(limit) {
+            format!(
+                "it used more than the {ms} ms of CPU time that requests of this service have now, \
+                 and was ended; they have all of cpu_ms_per_request ({limit}) again some seconds \
+                 after the last one that had to be ended"
+            )
+        } else {
+            format!(
+                "it used more CPU time than cpu_ms_per_request ({ms}) allows and was ended; \
+                 do less at once, or raise it under [limits] in its manifest"
+            )
+        };
+        CallError::host(Kind::CpuExceeded, text)
+    }
+
     /// The CPU time that one request may use in `isolate`, or that its loading may.
     pub(super) fn budget(&self, isolate: &Isolate) -> Duration {
         let ms = |ms: u32| Duration::from_millis(u64::from(ms));
@@ -284,7 +333,9 @@ impl Shard {
             true => ms(self.limits.cpu_ms_per_load),
             false => {
                 let budget = ms(isolate.cpu_ms_per_request(&self.limits));
-                isolate.gate.allowance(budget, || isolate.usual_cpu())
+                let most = self.most_wasted(isolate);
+                let usual = || isolate.usual_cpu();
+                isolate.gate.allowance(budget, most, Instant::now(), usual)
             }
         }
     }
@@ -297,21 +348,10 @@ fn is_loading(isolate: &Isolate) -> bool {
 fn flood_exceeded(caller: &Isolate, budget: Duration) -> CallError {
     let (ms, service) = (budget.as_millis(), &caller.program.id().service);
     let text = format!(
-        "{service} and the calls that it had under way here for one request used more CPU time \
-         than its cpu_ms_per_request ({ms}) allows, and were ended; make fewer calls at once"
+        "{service} and the calls that it had under way here for one request used more \
+         than the {ms} ms of CPU time that its requests have now, and were ended; make fewer \
+         calls at once"
     );
-    CallError::host(Kind::CpuExceeded, text)
-}
-
-fn cpu_exceeded(isolate: &Isolate, budget: Duration) -> CallError {
-    let ms = budget.as_millis();
-    let text = match is_loading(isolate) {
-        true => format!("loading it used more CPU time than cpu_ms_per_load ({ms}) allows"),
-        false => format!(
-            "it used more CPU time than cpu_ms_per_request ({ms}) allows and was ended; \
-             do less at once, or raise it under [limits] in its manifest"
-        ),
-    };
     CallError::host(Kind::CpuExceeded, text)
 }
 
@@ -339,6 +379,15 @@ mod tests {
         assert_eq!(look(MS), Standing::WithinBudget);
         assert_eq!(look(MS), Standing::Overran);
         assert_eq!(look(30 * MS), Standing::Overran);
+    }
+
+    #[test]
+    fn optimising_is_not_charged_to_requests_for_longer_than_it_may_take() {
+        assert_eq!(of_request(40 * MS, 36 * MS, Duration::ZERO), 4 * MS);
+        assert_eq!(of_request(40 * MS, 36 * MS, 20 * MS), 10 * MS);
+        assert_eq!(of_request(40 * MS, 36 * MS, OPTIMISING), 40 * MS);
+        // It is measured by the wall clock.
+        assert_eq!(of_request(40 * MS, 45 * MS, Duration::ZERO), Duration::ZERO);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use isolith_versions::{Digest, Use, VersionSet, seeded};
 
 use super::Shard;
+use super::cpu::OPTIMISING;
 use super::party::Party;
 use super::thread_cpu_time;
 use super::watchdog::Leash;
@@ -14,9 +15,6 @@ use super::wiring::{SetLife, ShardSet};
 use crate::error::LoadError;
 use crate::isolate::{Evaluation, Home, Isolate, Life};
 use crate::program::Program;
-
-/// What V8 may take to optimise what a request runs: meanwhile no look is answered.
-const OPTIMISING: Duration = Duration::from_millis(50);
 
 impl Shard {
     /// Makes an isolate for the bundle and evaluates it. Does nothing if it is loaded already.

@@ -95,7 +95,7 @@ impl Shard {
 
     /// What may be wasted until somebody is held back for it: enough for one request that overruns
     /// its budget in `isolate`.
-    fn most_wasted(&self, isolate: &Isolate) -> Duration {
+    pub(super) fn most_wasted(&self, isolate: &Isolate) -> Duration {
         let most = Duration::from_millis(u64::from(self.limits.cpu_ms_wasted));
         let budget = isolate.cpu_ms_per_request(&self.limits);
         most.max(Duration::from_millis(u64::from(budget)).mul_f64(FORGIVEN_OVERRUN))

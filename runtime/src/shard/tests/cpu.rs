@@ -3,7 +3,7 @@
 use isolith_capnp::error_capnp::call_error::Kind;
 
 use super::*;
-use crate::isolate::GateState;
+use crate::isolate::{GateState, optimising_time};
 
 /// Computes in many ways, and answers what was asked before and after.
 const BUSY: Sample<'_> = Sample {
@@ -51,6 +51,12 @@ const ways = {
     };
     for (let i = 0; i < 2e4; i++) products(1n << 70n, 1n << 80n, 10);
     products(3n ** 200000n, 7n ** 100000n, 1e8);
+  },
+  hot: () => {
+    const step = (sum, i) => (sum * 31 + i) % 1000;
+    let sum = 0;
+    for (let i = 0; i < 2e6; i++) sum = step(sum, i);
+    return { times: sum };
   },
   slices: async () => {
     for (;;) {
@@ -266,6 +272,38 @@ fn what_requests_left_behind_has_one_budget_together() {
         let _ = world.call_by("busy", "compute", opens, soon()).await;
         assert_eq!(world.isolate("busy").gate.ended(), 1);
         assert_eq!(world.call("busy", "wait", "{}").await["times"], 7);
+    });
+}
+
+#[test]
+fn what_v8_takes_to_optimise_is_known_on_the_shard() {
+    on_shard(|| async {
+        let world = serve(&[BUSY], "busy", Limits::ample()).await;
+        let before = optimising_time();
+        let way = "{\"way\": \"hot\"}";
+        world.call_by("busy", "compute", way, soon()).await.unwrap();
+        assert!(optimising_time() > before);
+    });
+}
+
+/// Two overruns hold everybody up for no longer than what may be wasted.
+#[test]
+fn after_an_overrun_a_request_has_what_is_left_to_waste() {
+    on_shard(|| async {
+        let limits = Limits {
+            cpu_ms_per_request: 100,
+            cpu_ms_wasted: 150,
+            ..Limits::ample()
+        };
+        let world = serve(&[BUSY], "busy", limits).await;
+        let overrun = || world.call_by("busy", "compute", "{\"way\": \"handler\"}", soon());
+        let [first, second] = [overrun().await, overrun().await].map(Result::unwrap_err);
+        let whole = "cpu_ms_per_request (100) allows";
+        assert!(first.message.contains(whole), "{first}");
+        let less = "have all of cpu_ms_per_request (100) again some seconds after";
+        assert_eq!(second.kind, Kind::CpuExceeded);
+        assert!(second.message.contains(less), "{second}");
+        assert!(world.isolate("busy").gate.state().is_held());
     });
 }
 
@@ -504,6 +542,7 @@ fn an_isolate_whose_code_was_ended_often_is_made_anew_in_its_place() {
     on_shard(|| async {
         let limits = Limits {
             cpu_ms_per_request: 1,
+            cpu_ms_wasted: 600_000,
             ..Limits::ample()
         };
         let world = serve(&[BUSY, CROWD], "crowd", limits).await;
@@ -517,7 +556,6 @@ fn an_isolate_whose_code_was_ended_often_is_made_anew_in_its_place() {
             while busy.gate.state() == GateState::Replacing {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            busy.gate.replaced(GateState::Open);
         }
         assert_eq!(world.retry("crowd", "wait", "{}").await["times"], 7);
         assert!(!world.is_marked("busy"));
