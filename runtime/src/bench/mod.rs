@@ -9,6 +9,7 @@ mod neighbours;
 mod overrun;
 mod pins;
 mod shards;
+mod stolen;
 mod typed;
 mod values;
 
@@ -67,6 +68,9 @@ struct NeighbourFigures {
     /// requests alone.
     neighbour_p99_ratio: BTreeMap<&'static str, f64>,
     neighbour_p99_ratio_worst: f64,
+    /// By kind of neighbour: the share of the processors' time that other guests of the host took
+    /// from what was measured.
+    neighbour_stolen_share: BTreeMap<&'static str, f64>,
     /// Of the good requests alone, the 99th percentile, the median of all kinds.
     neighbour_alone_p99_us: f64,
 }
@@ -156,7 +160,8 @@ pub fn overrun(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
     merge(file, &figures)
 }
 
-/// Measures bad neighbours alone: those of these kinds, or of all, for some 45 seconds each.
+/// Measures bad neighbours alone: those of these kinds, or of all, for some 70 seconds each where
+/// the machine is calm.
 ///
 /// # Errors
 /// As [`run`].
@@ -184,9 +189,10 @@ impl OverrunFigures {
 
 impl NeighbourFigures {
     fn print(&self) {
-        println!("\n| neighbour | p99 of others, in that alone |\n|---|---:|");
+        println!("\n| neighbour | p99 of others, in that alone | stolen |\n|---|---:|---:|");
         for (kind, ratio) in &self.neighbour_p99_ratio {
-            println!("| {kind} | {ratio:.2} |");
+            let stolen = 100.0 * self.neighbour_stolen_share.get(kind).unwrap_or(&0.0);
+            println!("| {kind} | {ratio:.2} | {stolen:.1} % |");
         }
     }
 }
@@ -249,6 +255,10 @@ async fn measure_neighbours(
     Ok(NeighbourFigures {
         neighbour_p99_ratio_worst: neighbour_p99_ratio.values().copied().fold(0.0, f64::max),
         neighbour_p99_ratio,
+        neighbour_stolen_share: borne
+            .iter()
+            .map(|(kind, borne)| (*kind, borne.stolen))
+            .collect(),
         neighbour_alone_p99_us: median(&mut alone_us),
     })
 }
@@ -322,7 +332,9 @@ async fn measure() -> Result<Figures, Box<dyn std::error::Error>> {
         pipelined_chain_of_three_per_call_small,
         call_1mib_per_call_small: call_1mib_ns / call_small_ns,
         pin_share_of_call: pin_per_call_ns / call_small_ns,
-        two_shards_ratio: shards::two_shards_ratio().map_err(|error| error.to_string())?,
+        two_shards_ratio: shards::two_shards_ratio()
+            .await
+            .map_err(|error| error.to_string())?,
         overrun: measure_overrun().await?,
         neighbours: measure_neighbours(&[]).await?,
     })

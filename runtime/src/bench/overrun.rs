@@ -11,6 +11,8 @@ use crate::limits::Limits;
 use crate::sample::{Sample, SampleSchema, serve_samples, solve_samples};
 use crate::shard::{JsonCall, Shard, thread_cpu_time};
 
+use super::stolen::{self, Processors};
+
 type Error = Box<dyn std::error::Error>;
 
 const SCHEMA: &str = "
@@ -53,9 +55,20 @@ const BUDGET_MS: u32 = 10;
 /// Requests of each way that are ended.
 const REQUESTS: usize = 40;
 
-/// Microseconds that requests ran past their budget, the 99th percentile. On this thread's CPU
-/// clock, what it costs to ask and to answer included. Prints what it was for each way.
+/// Microseconds that requests ran past their budget, the 99th percentile, in a calm time: who waits
+/// for a watchdog whose processor the host has lent to others runs on. On this thread's CPU clock,
+/// what it costs to ask and to answer included. Prints what it was for each way.
 pub(super) async fn p99_us() -> Result<f64, Error> {
+    let (p99, _) = stolen::calmest(async || {
+        let processors = Processors::now()?;
+        let p99 = measure_p99_us().await?;
+        Ok::<_, Error>((p99, processors.stolen_since()?))
+    })
+    .await?;
+    Ok(p99)
+}
+
+async fn measure_p99_us() -> Result<f64, Error> {
     let schema = SampleSchema::new(SCHEMA)?;
     let busy = schema.program(&Sample {
         service: "busy",
