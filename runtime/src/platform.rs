@@ -40,7 +40,7 @@ pub(crate) fn init_once() {
         // marked for Maglev: without concurrent recompilation V8 then takes it for Maglev's
         // (`GetRequestedOptimizationIfAny`). These make it some hundred, and some thousand.
         v8::V8::set_flags_from_string("--osr-from-maglev-interrupt-scale-factor=20");
-        v8::V8::set_flags_from_string("--invocation-count-for-turbofan=1000");
+        v8::V8::set_flags_from_string("--invocation-count-for-turbofan=500");
         // A Wasm memory reserves its pages before anybody counts them: 256 MiB are the most.
         v8::V8::set_flags_from_string("--wasm-max-mem-pages=4096");
         let platform = v8::new_custom_platform(V8_WORKER_THREADS, false, false, Foreground);

@@ -29,7 +29,7 @@ use crate::program::Program;
 use crate::sample::{Sample, SampleSchema, solve_samples};
 use crate::shard;
 
-use super::stolen::{self, Processors};
+use super::stolen::{self, Calm, Processors};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -52,6 +52,12 @@ const ASK_PAUSE: Duration = Duration::from_millis(5);
 const WARM_UP_REQUESTS: usize = 10_000;
 /// Less of it where the twin takes long to fail.
 const WARM_UP_AT_MOST: Duration = Duration::from_secs(10);
+
+/// Of thirty seconds on two processors, 600 ms.
+const CALM: Calm = Calm {
+    share: 0.01,
+    tries: 5,
+};
 
 /// What the good requests ask for.
 const GOOD_PATH: &str = "GOOD/good";
@@ -160,7 +166,7 @@ pub(super) async fn measure(only: &[&str]) -> Result<Vec<(&'static str, Borne)>,
         if !only.is_empty() && !only.contains(&kind) {
             continue;
         }
-        let (one, _) = stolen::calmest(async || {
+        let (one, _) = stolen::calmest(CALM, async || {
             let borne = measure_one(kind, time).await?;
             Ok::<_, Error>((borne, borne.stolen))
         })
@@ -203,7 +209,7 @@ async fn measure_one(kind: &'static str, time: Duration) -> Result<Borne, Error>
             let stolen = seen.stolen;
             Ok::<_, Error>((seen, stolen))
         };
-        let (alone, _) = stolen::calmest(async || load(None).await).await?;
+        let (alone, _) = stolen::calmest(CALM, async || load(None).await).await?;
         let (beside, _) = load(Some(kind)).await?;
         Ok::<_, Error>((alone, beside))
     };

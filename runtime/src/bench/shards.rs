@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::stolen::{self, Processors};
+use super::stolen::{self, Calm, Processors};
 use super::typed::Bench;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -16,12 +16,16 @@ const ROUND: Duration = Duration::from_millis(300);
 /// Calls after which a shard looks whether the round is over.
 const CALLS_PER_LOOK: u32 = 10_000;
 const ROUNDS: usize = 5;
+const CALM: Calm = Calm {
+    share: 0.01,
+    tries: 5,
+};
 
 /// The throughput of two shards by that of one: the median of some rounds, each in a calm time.
 pub(super) async fn two_shards_ratio() -> Result<f64, Error> {
     let mut ratios = Vec::new();
     for _ in 0..ROUNDS {
-        let (ratio, _) = stolen::calmest(async || {
+        let (ratio, _) = stolen::calmest(CALM, async || {
             let processors = Processors::now()?;
             let one = calls_per_second(1)?;
             let ratio = calls_per_second(2)? / one;

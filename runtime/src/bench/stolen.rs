@@ -6,20 +6,24 @@
 
 use std::{fs, io};
 
-/// The share of the processors' time that others may have taken from what counts.
-const CALM: f64 = 0.01;
-/// How often one thing is measured for want of a calm time.
-const TRIES: u32 = 5;
+/// When a measurement counts.
+#[derive(Clone, Copy)]
+pub(super) struct Calm {
+    /// The share of the processors' time that others may have taken meanwhile.
+    pub(super) share: f64,
+    /// How often one thing is measured, for want of a calm time.
+    pub(super) tries: u32,
+}
 
-/// Measures until others took no more than [`CALM`] meanwhile, or [`TRIES`] times, and gives what
-/// was measured in the calmest time, whatever it is. `measure` gives that and the share that was
-/// stolen.
+/// Measures until a time was `calm`, and gives what was measured in that or, for want of it, in the
+/// calmest, whatever it is. `measure` gives that and the share that was stolen.
 pub(super) async fn calmest<T, E>(
+    calm: Calm,
     mut measure: impl AsyncFnMut() -> Result<(T, f64), E>,
 ) -> Result<(T, f64), E> {
     let mut calmest = measure().await?;
-    for _ in 1..TRIES {
-        if calmest.1 <= CALM {
+    for _ in 1..calm.tries {
+        if calmest.1 <= calm.share {
             break;
         }
         let next = measure().await?;
@@ -82,9 +86,12 @@ mod tests {
     #[tokio::test]
     async fn the_first_calm_measurement_counts_or_else_the_calmest() {
         let counts = async |shares: &[f64]| {
+            let (share, tries) = (0.01, 5);
             let mut shares = shares.iter().copied().enumerate();
             let next = async || shares.next().ok_or("measured too often");
-            calmest(next).await.map(|(place, _)| place)
+            calmest(Calm { share, tries }, next)
+                .await
+                .map(|(place, _)| place)
         };
         assert_eq!(counts(&[0.0]).await, Ok(0));
         assert_eq!(counts(&[0.5, 0.02, 0.01, 0.0]).await, Ok(2));

@@ -267,7 +267,10 @@ impl Shard {
             reach: Reach::Request,
         };
         match Standing::after(total - of_request, of_request, budget) {
-            Standing::WithinBudget => {}
+            Standing::WithinBudget => {
+                let left = (budget + LOOK).saturating_sub(total);
+                self.watch.set_due(self.ledger.charged.get() + left);
+            }
             Standing::Overtaken => usage.forgive(root, budget),
             Standing::Overran => return Some(cut(self.cpu_exceeded(isolate, budget))),
         }

@@ -1,9 +1,10 @@
 //! Looks at turns that go on for long.
 //!
 //! A shard says which isolate runs by a few relaxed stores a turn. One thread for the whole
-//! process looks at every shard once a millisecond while any of them runs JavaScript, and has each
-//! one that does interrupted: what runs there is then charged and, past its budget, ended, on the
-//! shard's own thread and by that thread's CPU clock ([`cpu`](super::cpu)). Some built-ins take no
+//! process looks at every shard once a millisecond while any of them runs JavaScript, and sooner if a
+//! budget ends sooner, and has each one that does interrupted: what runs there is then charged and,
+//! past its budget, ended, on the shard's own thread and by that thread's CPU clock
+//! ([`cpu`](super::cpu)). Some built-ins take no
 //! notice of interrupts but do of termination, so a look that is not answered in time is followed
 //! by that. When nothing runs the watchdog sleeps; the next turn wakes it.
 
@@ -17,6 +18,8 @@ use crate::isolate::request_look;
 
 /// How often the watchdog looks. What a turn uses is known up to this.
 pub(super) const LOOK: Duration = Duration::from_millis(1);
+/// It leaves the shard at least so much time between two looks.
+const SHORTEST_LOOK: Duration = Duration::from_micros(100);
 /// CPU time after which a look that is not answered will not be soon.
 pub(super) const DEAF: Duration = Duration::from_millis(5);
 /// Looks that find nothing running before the watchdog sleeps. Few, because a process with some
@@ -41,6 +44,9 @@ pub(super) struct Watch {
     answers: AtomicU64,
     /// The thread's CPU time when the last look was asked for, in nanoseconds.
     asked_ns: AtomicU64,
+    /// The thread's CPU time at which what ran at the last look has used up its budget, in
+    /// nanoseconds.
+    due_ns: AtomicU64,
     leashes: Mutex<Vec<Option<Leash>>>,
     clock: ThreadClock,
 }
@@ -72,6 +78,7 @@ impl Watch {
             looks: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             asked_ns: AtomicU64::new(0),
+            due_ns: AtomicU64::new(0),
             leashes: Mutex::new(Vec::new()),
             clock: ThreadClock::of_this_thread(),
         });
@@ -147,6 +154,11 @@ impl Watch {
             .store(answers.wrapping_add(1), Ordering::Relaxed);
     }
 
+    /// Says at which CPU time of the thread what runs now has used up its budget.
+    pub(super) fn set_due(&self, due: Duration) {
+        self.due_ns.store(nanoseconds(due), Ordering::Relaxed);
+    }
+
     /// Says how to interrupt what runs in `slot`.
     pub(super) fn set_leash(&self, slot: usize, leash: Option<Leash>) {
         let mut leashes = self.leashes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -187,19 +199,25 @@ impl Watch {
                 if is_deaf && now.saturating_sub(seen.first) >= leash.patience {
                     leash.handle.terminate_execution();
                 }
-                return Some(Seen { ..*seen });
+                let next = LOOK;
+                return Some(Seen { next, ..*seen });
             }
             _ => {
-                let asked_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-                self.asked_ns.store(asked_ns, Ordering::Relaxed);
+                self.asked_ns.store(nanoseconds(now), Ordering::Relaxed);
                 request_look(&leash.handle, turn);
             }
         }
+        let due = Duration::from_nanos(self.due_ns.load(Ordering::Relaxed));
         Some(Seen {
             watch,
             turn,
             answers,
             asked: now,
+            next: match due.saturating_sub(now) {
+                // Not known yet, or no longer true.
+                Duration::ZERO => LOOK,
+                left => left.clamp(SHORTEST_LOOK, LOOK),
+            },
             first: known.map_or(now, |seen| seen.first),
         })
     }
@@ -209,6 +227,10 @@ impl Drop for Watched<'_> {
     fn drop(&mut self) {
         self.0.running.store(0, Ordering::Release);
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 static WATCHES: Mutex<Vec<Weak<Watch>>> = Mutex::new(Vec::new());
@@ -253,6 +275,8 @@ struct Seen {
     asked: Duration,
     /// The shard's CPU time when the turn was first seen.
     first: Duration,
+    /// When to look again.
+    next: Duration,
 }
 
 /// Has the current thread run as soon as it wakes, while every core is busy, too. Else it waits for
@@ -284,7 +308,8 @@ fn run() {
                 idle_looks = 0;
             }
         } else {
-            thread::sleep(LOOK);
+            let next = seen.iter().map(|seen| seen.next).min();
+            thread::sleep(next.unwrap_or(LOOK));
         }
         let watches: Vec<Arc<Watch>> = WATCHES
             .lock()
