@@ -143,8 +143,8 @@ impl Borne {
 #[derive(Default)]
 struct Seen {
     took_us: Vec<f64>,
-    /// Good requests that were not answered with status 200.
-    failed: u32,
+    /// Good requests that were not answered with status 200: their status, and when.
+    failed: Vec<(u16, Duration)>,
     /// By its status, how often the neighbour answered.
     asked: BTreeMap<u16, u32>,
     /// The share of the processors' time that others took.
@@ -306,7 +306,7 @@ fn load(address: SocketAddr, time: Duration, neighbour: Option<&str>) -> io::Res
         let good = (0..CONNECTIONS).map(|number| {
             let interval = Duration::from_secs(1) * CONNECTIONS / REQUESTS_PER_SECOND;
             let first = start + interval * number / CONNECTIONS;
-            scope.spawn(move || ask_steadily(address, first, interval, end))
+            scope.spawn(move || ask_steadily(address, start, first, interval, end))
         });
         let bad = neighbour.into_iter().flat_map(|kind| {
             let ask = move |_| scope.spawn(move || ask_again(address, kind, end));
@@ -319,14 +319,17 @@ fn load(address: SocketAddr, time: Duration, neighbour: Option<&str>) -> io::Res
                 .join()
                 .map_err(|_| io::Error::other("a client panicked"))??;
             seen.took_us.extend(part.took_us);
-            seen.failed += part.failed;
+            seen.failed.extend(part.failed);
             for (status, count) in part.asked {
                 *seen.asked.entry(status).or_default() += count;
             }
         }
-        if seen.failed > 0 {
-            let wrong = format!("{} good requests failed beside {neighbour:?}", seen.failed);
-            return Err(io::Error::other(wrong));
+        if let Some((status, when)) = seen.failed.iter().min_by_key(|(_, when)| *when) {
+            return Err(io::Error::other(format!(
+                "{} good requests failed, {}, the first with status {status} after {when:?}",
+                seen.failed.len(),
+                neighbour.map_or("alone".into(), |kind| format!("beside one that {kind}")),
+            )));
         }
         seen.stolen = processors.stolen_since()?;
         Ok(seen)
@@ -335,6 +338,7 @@ fn load(address: SocketAddr, time: Duration, neighbour: Option<&str>) -> io::Res
 
 fn ask_steadily(
     address: SocketAddr,
+    start: Instant,
     first: Instant,
     interval: Duration,
     end: Instant,
@@ -352,7 +356,9 @@ fn ask_steadily(
         };
         let status = client.get(GOOD_PATH)?;
         seen.took_us.push(since.elapsed().as_secs_f64() * 1e6);
-        seen.failed += u32::from(status != 200);
+        if status != 200 {
+            seen.failed.push((status, start.elapsed()));
+        }
         due += interval;
     }
     Ok(seen)
