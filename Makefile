@@ -45,7 +45,7 @@ lint: prepare ## check format and lints
 mutants: prepare ## seed each bug of a list, and see which test catches it
 	@scripts/mutation-gate
 
-bench: prepare ## measure the call path, and services beside bad neighbours, for some twelve minutes; the numbers also go to target/bench.json
+bench: prepare ## measure the call path, and services beside bad neighbours, for some twelve minutes, longer where a virtual machine's host is busy; the numbers also go to target/bench.json
 	$(CARGO) run --release --locked -p isolith-runtime --bin isolith-bench
 
 density: prepare ## load 10,000 services, or SERVICES=300, and measure starts and memory
