@@ -24,9 +24,8 @@ use crate::isolate::{Cut, GateState, Isolate, Life, Reach, optimising_time};
 const REMEMBERED_REQUESTS: usize = 256;
 
 /// What V8 may take in one turn to optimise the code that it runs. It is not charged to the request:
-/// another one would have been as long before that, and will be shorter afterwards. A slow machine
-/// took up to 80 ms for a function, and two of them may be due in the same turn.
-pub(super) const OPTIMISING: Duration = Duration::from_millis(250);
+/// another one would have been as long before that, and will be shorter afterwards.
+pub(super) const OPTIMISING: Duration = Duration::from_millis(50);
 /// What of it is charged to the request all the same: so little is part of running code, and would
 /// only be more time that everybody waits for a request which overruns.
 const CHARGED_OPTIMISING: Duration = DEAF;
@@ -397,9 +396,8 @@ mod tests {
         assert_eq!(charged(3, 0), 40);
         assert_eq!(charged(3, 4), 38);
         assert_eq!(charged(36, 0), 9);
-        assert_eq!(charged(36, 30), 4);
-        assert_eq!(charged(36, 235), 20);
-        assert_eq!(charged(36, 255), 40);
+        assert_eq!(charged(36, 30), 15);
+        assert_eq!(charged(36, 55), 40);
         // It is measured by the wall clock.
         assert_eq!(charged(50, 0), 0);
     }
